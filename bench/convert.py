@@ -21,7 +21,7 @@ KINDS = {
     "deflate": ["-O", "qcow2", "-c"],
     "zstd": ["-O", "qcow2", "-c", "-o", "compression_type=zstd"],
 }
-MOST_RATIO, MOST_WRITTEN, MOST_MIB = 0.8, 1.005, 160
+MAX_RATIO, MAX_WRITTEN, MAX_MIB = 0.8, 1.005, 160
 
 
 def make_disk(path: Path, size: int) -> None:
@@ -58,11 +58,11 @@ def measure(lab: Lab, source: Origin, kind: str) -> bool:
     written = (facts["written"] + facts["kept"]) / result
     peers = (theirs.stat().st_blocks * 512 + packed.stat().st_size) / result
     ratio, peak = statistics.median(ratios), facts["peak"] / MIB
-    met = ratio <= MOST_RATIO and written <= MOST_WRITTEN and peak < MOST_MIB
+    met = ratio <= MAX_RATIO and written <= MAX_WRITTEN and peak < MAX_MIB
     print(
         f"{kind:8} one pass {statistics.median(mine):.2f} s,"
         f" curl && qemu-img {statistics.median(others):.2f} s,"
-        f" ratio {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; target {MOST_RATIO}),"
+        f" ratio {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; target {MAX_RATIO}),"
         f" written {written:.3f}x (theirs {peers:.2f}x), memory {peak:.0f} MiB: {'met' if met else 'missed'}"
     )
     return met

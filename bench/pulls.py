@@ -28,7 +28,7 @@ TAG = {"ETag": '"v1"', "Accept-Ranges": "bytes"}
 CLIENTS = 100
 CUTS = 10
 PER_CONNECTION = 10_000_000
-MOST_SERVED = 1.05
+MAX_SERVED = 1.05
 
 
 def config(folder: Path, origin: Origin, **sections: dict[str, Any]) -> Path:
@@ -56,7 +56,7 @@ def tell(name: str, origin: Origin, size: int, began: float, more: str) -> None:
     ratio = origin.sent_bytes / size
     seconds = time.monotonic() - began
     print(f"{name}: {ratio:.3f} of {size:,} bytes served in {seconds:.1f} s; {more}", flush=True)
-    assert ratio <= MOST_SERVED
+    assert ratio <= MAX_SERVED
 
 
 async def once(folder: Path, body: memoryview, sha256: str) -> None:

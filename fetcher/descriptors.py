@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from fetcher.shortage import is_shortage
 
-MOST_WATCHED = 65_536  # Half a mebibyte of pointers; whoever has more open pays as they come.
+MAX_WATCHED = 65_536  # Half a mebibyte of pointers; whoever has more open pays as they come.
 
 
 def raise_limit(wanted: int) -> int:
@@ -36,7 +36,7 @@ def are_short() -> bool:
     return False
 
 
-def grow_descriptor_table(most: int = MOST_WATCHED) -> None:
+def grow_descriptor_table(most: int = MAX_WATCHED) -> None:
     """Have the running loop make its table of descriptors at its full size, as long as there is memory.
 
     uvloop's libuv lets it grow with the highest descriptor that it watches. Where there is no memory for that

@@ -43,7 +43,13 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The state of an import."""
+    """The state of an import.
+
+    Attributes:
+        is_final: Nothing can follow; by the table.
+    """
+
+    is_final: bool
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -52,11 +58,6 @@ class State(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing can follow."""
-        return not TABLE[self]
 
 
 class Event(StrEnum):
@@ -106,6 +107,8 @@ TABLE: dict[State | None, dict[Event, State]] = {
     State.FAILED: {},
     State.CANCELLED: {},
 }
+for _state in State:
+    _state.is_final = not TABLE[_state]
 
 ENDS = frozenset({Event.SUCCEED, Event.REFUSE, Event.FAIL, Event.CANCEL})
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-MOST_BYTES = 4_194_304  # Waiting lines; more than a reader that only pauses leaves behind.
+MAX_BYTES = 4_194_304  # Waiting lines; more than a reader that only pauses leaves behind.
 EXIT_SECONDS = 1.0  # What an exit waits for its last lines to be taken.
 RETRY_SECONDS = 0.05
 
@@ -36,7 +36,7 @@ class LogLines(io.TextIOBase):
     def write(self, text: str, /) -> int:
         """Take some text; it is lost when too much waits already."""
         with self._changed:
-            if self._size + len(text) > MOST_BYTES:
+            if self._size + len(text) > MAX_BYTES:
                 self._dropped += 1
                 return len(text)
             self._lines.append(text)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 WORK = Path("build/newcomer")  # No part of the checkout.
-MOST_SECONDS = 900  # Setting up on a slow line included.
+MAX_SECONDS = 900  # Setting up on a slow line included.
 QCOW2 = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 65536 * 2, 0, 1, 65536, 131072, 1, 0, 0)
 
 
@@ -70,7 +70,7 @@ def verdict_of(base: str, url: str) -> str:
         found = call(f"{base}/imports", {"url": url, "disk_format": "qcow2"})
     except urllib.error.HTTPError as refusal:
         return str(json.load(refusal)["code"])
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while found["ended_at"] is None:
         assert time.monotonic() < until, found
         time.sleep(0.1)
@@ -80,7 +80,7 @@ def verdict_of(base: str, url: str) -> str:
 
 def wait_ready(base: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until the service answers."""
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while True:
         if process.poll() is not None or time.monotonic() > until:
             raise SystemExit(

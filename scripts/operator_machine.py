@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent.parent
 CONFIG = Path("/etc/glance-fetcher/config.toml")
 FOLDER = Path("/var/lib/glance-fetcher/data")
 BASE = "http://127.0.0.1:9292"
-MOST_SECONDS = 120
+MAX_SECONDS = 120
 
 
 def blocks(page: str, language: str, heading: str) -> list[str]:
@@ -93,7 +93,7 @@ def call(path: str, token: str = "", fields: dict[str, Any] | None = None) -> by
 def do_import(token: str, url: str) -> str:
     """Import a URL; the image that it became."""
     found = json.loads(call("/imports", token, {"url": url, "disk_format": "qcow2"}))
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while found["ended_at"] is None:
         assert time.monotonic() < until, found
         time.sleep(0.1)
@@ -123,7 +123,7 @@ def tune(token: str) -> None:
     """Change a limit; clients see it without a restart."""
     for command in commands(blocks("operator.md", "sh", "Tune")[0]):
         sh(command.replace("FILE", str(CONFIG)))
-    until = time.monotonic() + MOST_SECONDS
+    until = time.monotonic() + MAX_SECONDS
     while str(40 * 2**30).encode() not in call("/limits", token):
         assert time.monotonic() < until, "a reload changes nothing"
         time.sleep(0.1)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 UNITS = Path("/etc/systemd/system")
 STATE = Path("/run/systemctl-standin")
-MOST_SECONDS = 120
+MAX_SECONDS = 120
 
 
 class Unit:
@@ -86,7 +86,7 @@ class Unit:
             ear.settimeout(0.5)
             child = self._begin(self.keys["ExecStart"][0], {"NOTIFY_SOCKET": str(address)})
             self._pid_file.write_text(str(child.pid))
-            until = time.monotonic() + MOST_SECONDS
+            until = time.monotonic() + MAX_SECONDS
             while time.monotonic() < until and child.poll() is None:
                 try:
                     if b"READY=1" in ear.recv(4096).split(b"\n"):
@@ -104,7 +104,7 @@ class Unit:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
-            until = time.monotonic() + MOST_SECONDS
+            until = time.monotonic() + MAX_SECONDS
             while self.pid() is not None:
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)

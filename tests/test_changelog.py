@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 KINDS = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
 VERSION = re.compile(r"## \[(Unreleased|\d+\.\d+\.\d+)\]( - \d{4}-\d{2}-\d{2})?")
-MOST_LETTERS = 400
+MAX_LETTERS = 400
 
 
 def lines() -> list[str]:
@@ -37,7 +37,7 @@ def test_an_entry_is_one_short_line_below_its_kind() -> None:
         elif line.startswith(("- ", "* ")):
             assert kind in KINDS, line
             assert line.startswith("- "), line
-            assert len(line) <= MOST_LETTERS, line
+            assert len(line) <= MAX_LETTERS, line
         else:
             assert not kind or not line, line
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).parent.parent.parent
-MOST_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
+MAX_FRAMES = 12  # The innermost ones; what is above them is the loop itself.
 SAY_SECONDS = 10.0
-PATIENT_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
+CLOSE_CHECK_SECONDS = 1.0  # Between two looks at whether the watch was closed during a hold.
 IDLE = frozenset({"select", "run_forever", "run", "_run_once"})
 
 OnHold = Callable[[float, list[str]], None]
@@ -70,7 +70,7 @@ class LoopWatch:
             if self._answer.acquire(timeout=self._limit_seconds):
                 continue
             stack = self._stack()
-            while not self._answer.acquire(timeout=PATIENT_SECONDS):
+            while not self._answer.acquire(timeout=CLOSE_CHECK_SECONDS):
                 if self._is_closed:
                     return
             if stack:
@@ -91,7 +91,7 @@ class LoopWatch:
         if frame is None or frame.f_code.co_name in IDLE:
             return []
         found: list[str] = []
-        while frame is not None and len(found) < MOST_FRAMES:
+        while frame is not None and len(found) < MAX_FRAMES:
             path = Path(frame.f_code.co_filename)
             name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(*path.parts[-2:])
             found.append(f"{name}:{frame.f_lineno} {frame.f_code.co_name}")

@@ -7,7 +7,7 @@ import msgspec
 from fetcher.api.views import import_view
 from fetcher.model import Import
 
-MOST_TEXTS = 1024
+MAX_TEXTS = 1024
 
 
 class EventTexts:
@@ -23,6 +23,6 @@ class EventTexts:
         if found is None or found[0] is not record:
             found = (record, msgspec.json.encode(import_view(record, base, is_operator=is_operator)).decode())
             self._texts[key] = found
-            if len(self._texts) > MOST_TEXTS:
+            if len(self._texts) > MAX_TEXTS:
                 self._texts.popitem(last=False)
         return found[1]

@@ -23,7 +23,7 @@ def import_view(
         truth: What really ended it, where the caller may know that.
         is_operator: The caller may know what really happened in each attempt.
     """
-    submission = record.submission
+    submission, image_id = record.submission, record.made_image_id
     return {
         "id": record.id,
         "state": record.state.value,
@@ -31,7 +31,7 @@ def import_view(
         "method": record.method,
         "url": submission.url,
         "name": submission.name,
-        "image_id": record.made_image_id,
+        "image_id": image_id,
         "progress": _progress(record),
         "attempt": len(record.attempts),
         "attempts": [_attempt(attempt, is_operator=is_operator) for attempt in record.attempts],
@@ -53,18 +53,18 @@ def import_view(
         "user_id": record.user_id,
         "request_id": record.request_id,
         **{name: msgspec.to_builtins(getattr(record, name)) for name in TIMES},
-        "links": _links(record, base),
+        "links": _links(record, base, image_id),
     }
 
 
-def _links(record: Import, base: str) -> dict[str, str]:
+def _links(record: Import, base: str, image_id: str) -> dict[str, str]:
     link = f"{base}/imports/{record.id}"
     return {
         "self": link,
         "events": f"{link}/events",
         "provenance": f"{link}/provenance",
         "attestation": f"{link}/attestation",
-        "image": f"{record.home_url or base}/v2/images/{record.made_image_id}",
+        "image": f"{record.home_url or base}/v2/images/{image_id}",
     }
 
 

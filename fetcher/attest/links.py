@@ -18,7 +18,7 @@ from fetcher.errors import StoreFailed
 FILE = "links.json"
 KEY_BYTES = 32
 ID_BYTES = 6
-MOST_TRIES = 10
+MAX_TRIES = 10
 UNREADABLE = "the keys of links cannot be read; `fetcher keys revoke-links` makes new ones"
 
 
@@ -138,7 +138,7 @@ class LinkKeys:
         """
         made = _new_key(datetime.now(UTC))
         async with self._turn:
-            for _ in range(MOST_TRIES):  # Another host may make one at the same time.
+            for _ in range(MAX_TRIES):  # Another host may make one at the same time.
                 counts = await self._replace(await self.storage.read(), [made])
                 if counts == made:
                     return made

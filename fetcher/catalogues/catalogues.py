@@ -24,7 +24,7 @@ from fetcher.transport import Gate
 log = structlog.get_logger()
 
 AGAIN_SECONDS = 60.0  # Before a catalogue that could not be had is asked for once more.
-MOST_SIMILAR = 5
+MAX_SIMILAR = 5
 
 
 class CatalogueState(msgspec.Struct, kw_only=True):
@@ -94,7 +94,7 @@ class Catalogues:
                 raise CatalogueUnusable(reason=state.trouble, catalogue=state.source.name)
         family = wanted.name.partition(":")[0]
         similar = [entry.name for _catalogue, entry in await self.search([family], wanted.arch)]
-        raise UnknownName(name=text.strip(), similar=list(dict.fromkeys(similar))[:MOST_SIMILAR])
+        raise UnknownName(name=text.strip(), similar=list(dict.fromkeys(similar))[:MAX_SIMILAR])
 
     async def refresh(self) -> None:
         """Ask every catalogue whether it has changed; one that cannot be had stays as it is."""

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 ANSWER_SECONDS = 60.0
-MOST_BYTES = 67_108_864
-MOST_LINE_BYTES = 4_194_304
+MAX_BYTES = 67_108_864
+MAX_LINE_BYTES = 4_194_304
 
 
 class Unreachable(Exception):
@@ -84,7 +84,7 @@ class Client:
         connection = self._connect()
         try:
             answer = self._send(connection, method, path, body, headers or {})
-            text = answer.read(MOST_BYTES)
+            text = answer.read(MAX_BYTES)
         except (OSError, HTTPException) as error:
             raise self._why(error) from error
         finally:
@@ -103,7 +103,7 @@ class Client:
             try:
                 answer = self._send(connection, "GET", path, None, {"Accept": "*/*", **headers})
                 if answer.status not in {200, 206}:
-                    self._read(answer.status, answer.read(MOST_BYTES))
+                    self._read(answer.status, answer.read(MAX_BYTES))
                     raise self._why(HTTPException(f"status {answer.status}"))
             except (OSError, HTTPException) as error:
                 raise self._why(error) from error
@@ -121,7 +121,7 @@ class Client:
         try:
             answer = self._send(connection, "GET", path, None, {"Accept": "text/event-stream"})
             if answer.status != 200:
-                self._read(answer.status, answer.read(MOST_BYTES))
+                self._read(answer.status, answer.read(MAX_BYTES))
                 raise self._why(HTTPException(f"status {answer.status}"))
             yield from parse_events(_lines(answer))
         except (OSError, HTTPException) as error:
@@ -215,7 +215,7 @@ def segment(text: str) -> str:
 
 
 def _lines(answer: HTTPResponse) -> Iterator[str]:
-    while line := answer.readline(MOST_LINE_BYTES):
+    while line := answer.readline(MAX_LINE_BYTES):
         yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 

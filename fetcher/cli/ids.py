@@ -9,8 +9,8 @@ from fetcher.cli.exits import CommandFailed, Exit
 
 LEAST_CHARS = 4
 PAGE_ITEMS = 1000
-MOST_PAGES = 100
-MOST_NAMED = 8
+MAX_PAGES = 100
+MAX_NAMED = 8
 IMPORTS = "/imports"
 IMAGES = "/v2/images"
 
@@ -40,7 +40,7 @@ def whole_id(client: Client, text: str, *paths: str) -> str:
 
 def _ids(client: Client, path: str) -> Iterator[str]:
     marker = None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         document = client.get(path, limit=PAGE_ITEMS, marker=marker)
         items = document[path.rpartition("/")[2]]
         yield from (item["id"] for item in items)
@@ -50,7 +50,7 @@ def _ids(client: Client, path: str) -> Iterator[str]:
 
 
 def _ambiguous(text: str, found: list[str]) -> CommandFailed:
-    named = ", ".join(found[:MOST_NAMED]) + (", ..." if len(found) > MOST_NAMED else "")
+    named = ", ".join(found[:MAX_NAMED]) + (", ..." if len(found) > MAX_NAMED else "")
     return CommandFailed(
         Exit.USAGE,
         code="id-ambiguous",

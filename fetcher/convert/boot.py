@@ -18,7 +18,7 @@ FIRMWARE = ("/usr/share/qemu", "/usr/share/seabios")
 GUEST_MIB = 256
 MEMORY_BYTES = 4 << 30  # Address space: the guest's memory and a gibibyte of translated code.
 SCRATCH_BYTES = 2 << 30  # What the guest may change of its disk, all thrown away.
-MOST_CONSOLE_BYTES = 1 << 20
+MAX_CONSOLE_BYTES = 1 << 20
 HANDED_OVER = re.compile(rb"Booting from (?!ROM)[^\r\n.]*\.\.")  # The third point may be overtaken.
 NOTHING_BOOTS = re.compile(rb"No bootable device|Boot failed: (?i:not a bootable|could not read)[^\r\n]*")
 LEAST_TEXT = 16  # Fewer characters may still become the firmware's complaint.
@@ -54,7 +54,7 @@ class _Console:
 
     def listen(self, output: bytes) -> None:
         """Take what the machine printed."""
-        self.text = ESCAPES.sub(b"", self.text + output)[:MOST_CONSOLE_BYTES]
+        self.text = ESCAPES.sub(b"", self.text + output)[:MAX_CONSOLE_BYTES]
         if self._marker is not None and self._marker in self.text:
             self._settle("boots", "the marker appeared on the serial port")
         elif NOTHING_BOOTS.search(self.text):

@@ -13,8 +13,8 @@ from fetcher.guards.network.response import retry_after
 from fetcher.guards.request.receivers import check_receiver
 from fetcher.transport import Answer, CallAnswer, Dialect, Outgoing, SourceRequest
 
-MOST_QUESTIONS = 4  # For a login, for a region, for both once more.
-MOST_ANSWER_BYTES = 1_048_576
+MAX_QUESTIONS = 4  # For a login, for a region, for both once more.
+MAX_ANSWER_BYTES = 1_048_576
 CONTENT_TYPE = "content-type"  # URLs may be signed for one; to sources it is never sent.
 OCTETS = "application/octet-stream"
 
@@ -56,12 +56,12 @@ class Calls:
             Failure: As from the gate, or what the dialect makes of the answer.
         """
         request = msgspec.structs.replace(request, url=self._at_home(request.text))
-        for _ in range(MOST_QUESTIONS):
+        for _ in range(MAX_QUESTIONS):
             dialect = (
                 self._dialect if check_receiver(request.text, self._settings).origin == self.home else None
             )
             asked = msgspec.structs.replace(request, project=self._job.export.project_id, dialect=dialect)
-            answer = await self._job.gate.exchange(asked, self._settings, max_answer_bytes=MOST_ANSWER_BYTES)
+            answer = await self._job.gate.exchange(asked, self._settings, max_answer_bytes=MAX_ANSWER_BYTES)
             if 200 <= answer.status < 300 or answer.status in also:
                 if dialect is not None:
                     dialect.accept()

@@ -40,7 +40,7 @@ from fetcher.model import Image, Verdict
 log = structlog.get_logger()
 
 PROGRESS_SECONDS = 1.0
-MOST_ATTEMPTS = 200  # Of one export, however much each of them brought.
+MAX_ATTEMPTS = 200  # Of one export, however much each of them brought.
 ANSWER = "answer"  # In what is remembered: the receiver has the image, and has said this.
 
 
@@ -233,7 +233,7 @@ class ExportRun:
         is_final = isinstance(failure, BytesDamaged | UnknownImage) or not (
             public.is_retryable() or isinstance(failure, InternalFault | SourceTooSlow)
         )
-        if is_final or self._consecutive_failures >= rules.attempts or number >= MOST_ATTEMPTS:
+        if is_final or self._consecutive_failures >= rules.attempts or number >= MAX_ATTEMPTS:
             event = Event.REFUSE if isinstance(public, Rejection) else Event.FAIL
             await self._end(event, verdict)
             return None

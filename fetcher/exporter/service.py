@@ -33,7 +33,7 @@ from fetcher.transport import check_request_headers
 log = structlog.get_logger()
 
 DAY = timedelta(days=1)
-MOST_SHOWN = 512  # Characters of a receiver: what its record holds for a month.
+MAX_SHOWN = 512  # Characters of a receiver: what its record holds for a month.
 IDLE_SECONDS = 60.0
 START_SECONDS = 10.0
 FOLLOW_SECONDS = 15.0
@@ -129,7 +129,7 @@ class Exporter:
             image_id=image.id,
             project_id=actor.project_id,
             user_id=actor.user_id,
-            receiver=taken.shown[:MOST_SHOWN],
+            receiver=taken.shown[:MAX_SHOWN],
             sender=sender.name,
             size=size,
             sha256=image.sha256 or "",

@@ -22,7 +22,7 @@ from fetcher.guards.request import (
     url_guard,
 )
 from fetcher.guards.request.url import CheckedUrls
-from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
+from fetcher.guards.spec import SENT, GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream import checksum, convert, inject, pace, quota, size, unpack
 from fetcher.guards.stream.formats import guard as formats
 from fetcher.guards.stream.formats.guard import FormatGuard
@@ -146,7 +146,7 @@ class LimitsInForce:
 
 def acting(context: GuardContext) -> list[str]:
     """Return the names of the guards that act on bytes: for provenance."""
-    is_asked_for = not context.purpose.is_sent
+    is_asked_for = context.purpose not in SENT
     return [spec.name for spec in GUARDS if (is_asked_for and spec.is_of_network) or _acts(spec, context)]
 
 

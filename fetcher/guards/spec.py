@@ -38,10 +38,9 @@ class Purpose(StrEnum):
         """Return why the bytes of an import by this method were judged."""
         return {"upload": cls.UPLOAD, "stage": cls.STAGE, "glance-direct": cls.STAGE}.get(method, cls.PULL)
 
-    @property
-    def is_sent(self) -> bool:
-        """Return whether the bytes are sent by a client, not asked for."""
-        return self in {Purpose.UPLOAD, Purpose.STAGE}
+
+SENT = frozenset({Purpose.UPLOAD, Purpose.STAGE})
+"""Purposes of bytes that a client sends, which nobody asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)

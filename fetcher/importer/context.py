@@ -15,6 +15,7 @@ from fetcher.convert.sandbox import Walls, probe_walls
 from fetcher.engine import LocalEngine
 from fetcher.engine.protocol import Engine
 from fetcher.guards import LimitsInForce
+from fetcher.importer import tracing
 from fetcher.index.protocol import Index
 from fetcher.model import Actor
 from fetcher.pipeline import GuardTimes, WorkerPool
@@ -82,6 +83,7 @@ class Context:
         in_force: Tells the limits in force by their names.
         engine: What this host knows of the others.
         service_token: Gives a token of this service's own account, where it has one.
+        is_traced: A destination for traces was configured when the service was put together.
         unsigned: Set whenever an image has its bytes and no statement: the attestor waits for it.
         damaged: Set whenever a blob is marked as missing or corrupt: the repair waits for it.
         wanted: Digests that were asked for and are not computed yet: maintenance does it.
@@ -102,12 +104,14 @@ class Context:
     wanted: WantedDigests = field(default_factory=WantedDigests)
     supervisor: Supervisor = field(default_factory=Supervisor)
     engine: Engine = field(default_factory=LocalEngine)
+    is_traced: bool = field(default_factory=tracing.is_set_up)
 
     @cached_property
     def signer(self) -> PromptSigner:
         """Return who signs statements with this host's own key."""
         return PromptSigner(KeyFolder.of(self.folder))
 
-    def holding(self, address: str) -> AbstractAsyncContextManager[None]:
-        """Keep commit and removal of the same bytes apart, here and on every other host."""
-        return self.engine.across(self.store.holding)(address)
+    @cached_property
+    def holding(self) -> Callable[[str], AbstractAsyncContextManager[None]]:
+        """Given an address, keeps commit and removal of its bytes apart, here and on every other host."""
+        return self.engine.across(self.store.holding)

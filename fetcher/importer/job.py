@@ -1,10 +1,9 @@
 """One pull and the imports that follow it, from the first request to everybody's verdict."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -52,6 +51,9 @@ class DownloadJob:
 
     Attributes:
         id: What its log lines carry, whichever import they are about; fresh bytes are staged under it.
+        followers: The imports that the body is for, by their ids; each may leave at any moment.
+        change: Replaces fields of every import's record.
+        asked: What was asked for, alike in all of them.
     """
 
     settle = None  # No rows of its own: the imports' images become active.
@@ -68,14 +70,15 @@ class DownloadJob:
         self._resume_writer = ResumeStateWriter(
             context.index, resume_state, self.settings.resume.save_seconds
         )
-        self.members = Members(context.index, self.settings, place)
+        self.members = Members(context, self.settings, place)
         self.subscribers = self.members.subscribers
+        self.followers = self.subscribers.followers
+        self.change = self.subscribers.change
         self.secrets = self.members.secrets
-        self._asked: Submission | None = None
+        self.asked: Submission  # There as soon as one is in.
         self.verification = Verification(self.subscribers, self.settings)
         self._attempts: Attempts | None = None
         self._reuse: Reuse | None = None
-        self._stated_digests: dict[str, str] = {}
         self._body: Complete | None = None
         self.is_parked = False
         self._is_lost = False
@@ -92,7 +95,7 @@ class DownloadJob:
         """Run to the end; every way it can end badly ends here, in the imports' verdicts."""
         try:
             await self.members.settle()
-            if self.subscribers.followers:
+            if self.followers:
                 owner = self._first().record.project_id
                 with self.context.store.reserve(owner) as reservation:
                     await self._pull(reservation)
@@ -108,7 +111,7 @@ class DownloadJob:
 
     def _first(self) -> RunningImport:
         """Return the import that came first of those that are in."""
-        return next(iter(self.subscribers.followers.values()))
+        return next(iter(self.followers.values()))
 
     async def _adopt(self) -> None:
         """Go on with what a host left that is gone; whoever pulls has its imports by now."""
@@ -138,7 +141,7 @@ class DownloadJob:
             first=self.resume_state.source,
             expects_digest=self.verification.is_expected_by_all,
         )
-        self._asked = record.submission
+        self.asked = record.submission
         sources.ca_pem, sources.dialect = record.submission.ca_pem, way.dialect
         budget = Budget(
             self.resume_state,
@@ -155,7 +158,7 @@ class DownloadJob:
         save = partial(self._resume_writer.save_often, attempts)
         self._resume_writer.begin(partial(self.context.supervisor.keep, "resume state", save))
         try:
-            await retry_while_short(partial(self._fetch_sums, record))
+            await self._fetch_sums(record)
             if await self._take(attempts) is not None:
                 await self._process(attempts)
         except Exception:
@@ -170,26 +173,31 @@ class DownloadJob:
                 log.error("pull.left", pull_id=self.resume_state.id, detail=str(error))  # noqa: TRY400 - a fact, not a fault
 
     async def _fetch_sums(self, record: Import) -> None:
+        if self.secrets.checksum_url is not None:
+            await retry_while_short(partial(self._fetch_named, record))
+
+    async def _fetch_named(self, record: Import) -> None:
         ca_pem, dialect = record.submission.ca_pem, self.verification.way.dialect
         request = sums_request(self.secrets, self.members.urls, record.project_id, ca_pem, dialect)
-        if request is not None:
-            await self.place.go(request.file.target(self.settings).origin)
-            await self.verification.fetch_sums(self.context.gate, request)
+        await self.place.go(request.file.target(self.settings).origin)
+        await self.verification.fetch_sums(self.context.gate, request)
 
     async def _take(self, attempts: Attempts) -> Receiver | None:
         """Pull the bytes; None when everybody got those of an earlier pull."""
-        reuse = self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
-        if registry.takes_known_bytes():
-            attempts.known_etag = await retry_while_short(partial(reuse.find, self.subscribers))
+        if self.settings.reuse.revalidate != "off":
+            self._reuse = Reuse(self.context, self.settings, self.secrets, self.asked)
+            if registry.takes_known_bytes():
+                attempts.known_etag = await retry_while_short(partial(self._reuse.find, self.subscribers))
         try:
             return await attempts.take_all()
         except Unchanged:
+            assert self._reuse is not None  # Nothing is asked about but what it found.
             self.verification.settle_by_hops()
-            for running, failure in await reuse.give(
+            for running, failure in await self._reuse.give(
                 self.subscribers, self.verification.expected({}), self.story()
             ):
                 await self.end(running, failure)
-        return await attempts.take_all() if self.subscribers.followers else None
+        return await attempts.take_all() if self.followers else None
 
     def _receivers(self, reservation: Reservation) -> ReceiverFactory:
         return ReceiverFactory(
@@ -210,7 +218,7 @@ class DownloadJob:
 
         A pull for several projects has none: each is held to its quota when its image is made.
         """
-        projects = {running.record.project_id for running in self.subscribers.followers.values()}
+        projects = {running.record.project_id for running in self.followers.values()}
         if len(projects) != 1:
             return None
         first = self._first()
@@ -219,44 +227,32 @@ class DownloadJob:
             self.context.index,
             self.settings,
             projects.pop(),
-            partial(coming, self.place.running_imports(), self.subscribers.followers.values()),
+            partial(coming, self.place.running_imports.values(), self.followers.values()),
             used_bytes,
         )
 
     async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
         """Compare with the digests that each import expects; from here on nobody joins."""
         await self.members.shut()
-        self.verification.settle_by_hops()
-        self._stated_digests = stated
+        self.verification.stated = stated
         self._body = await registry.run_attempt(self, receiver.complete())
         return self.verification.mismatch
 
     async def _process(self, attempts: Attempts) -> None:
         """Take complete bytes on, for those whose promise was kept."""
         await self._end_failed(attempts)
-        if self.subscribers.followers:
+        if self.followers:
             assert self._body is not None
             await registry.run_rest(self, self._body)
 
     async def _end_failed(self, attempts: Attempts) -> None:
         """Give those their verdict whose promise was broken."""
         failed = self.verification.failed
-        if all(import_id in failed for import_id in self.subscribers.followers):
+        if all(import_id in failed for import_id in self.followers):
             await attempts.close()  # Whoever sees the verdict finds nothing of the bytes.
-        for running in list(self.subscribers.followers.values()):
+        for running in list(self.followers.values()):
             if running.record.id in failed:
                 await self.end(running, failed[running.record.id])
-
-    @property
-    def running_imports(self) -> Iterable[RunningImport]:
-        """Return the imports that the body is for; each may leave at any moment."""
-        return list(self.subscribers.followers.values())
-
-    @property
-    def asked(self) -> Submission:
-        """Return what was asked for, alike in all of them."""
-        assert self._asked is not None
-        return self._asked
 
     def story(self) -> Story:
         """Return what is kept with the image."""
@@ -268,17 +264,9 @@ class DownloadJob:
             more=self.verification.story(),
         )
 
-    def change(self, **changes: Any) -> None:
-        """Replace fields of every import's record."""
-        self.subscribers.change(**changes)
-
     def show(self, share: float) -> None:
         """Show how far a conversion is, from 0 to 1."""
         self.subscribers.change(stages={"converting": {"share": share}})
-
-    def compare(self, body: Complete) -> None:
-        """Compare the bytes with the digests that each import expects."""
-        self.verification.compare(body, self._stated_digests)
 
     async def close(self) -> None:
         """Let go of what came in."""
@@ -293,7 +281,7 @@ class DownloadJob:
 
     async def _let_go(self, attempts: Attempts) -> None:
         """Keep what a later process can go on from, or leave no trace."""
-        if self.is_parked and (self.subscribers.followers or self._is_lost):
+        if self.is_parked and (self.followers or self._is_lost):
             await self._resume_writer.release(await attempts.park())
             self.subscribers.move(Event.REQUEUE, phase=None)
             with suppress(Cancelled):

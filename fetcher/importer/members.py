@@ -6,11 +6,11 @@ from fetcher.config import Settings
 from fetcher.errors import Cancelled, Failure
 from fetcher.guards.request.url import CheckedUrls
 from fetcher.importer import tracing
+from fetcher.importer.context import Context
 from fetcher.importer.place import Place
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.subscribers import Subscribers
 from fetcher.importer.records.verdicts import fail
-from fetcher.index.protocol import Index
 from fetcher.index.values import Secrets
 
 
@@ -23,11 +23,11 @@ class Members:
         urls: Its URLs, as far as they were judged under the settings of the download.
     """
 
-    def __init__(self, index: Index, settings: Settings, place: Place) -> None:
-        self._index = index
+    def __init__(self, context: Context, settings: Settings, place: Place) -> None:
+        self._context = context
         self._settings = settings
         self._place = place
-        self.subscribers = Subscribers(index, place.ended)
+        self.subscribers = Subscribers(context.index, place.ended)
         self.secrets = Secrets(url="")
         self.urls: CheckedUrls  # There as soon as one is in.
         self._coming = 0
@@ -86,15 +86,17 @@ class Members:
     async def end(self, running: RunningImport, failure: Failure | None) -> None:
         """Give an import its verdict; without a failure it has it already."""
         if failure is not None and not isinstance(failure, Cancelled):
-            await fail(self._index, running, failure)
-        code = "ok" if failure is None else failure.code
-        ids = {"import_id": running.record.id, "image_id": running.record.image_id}
-        tracing.event("import.ended", **ids, code=code)
+            await fail(self._context.index, running, failure)
+        if self._context.is_traced:
+            code = "ok" if failure is None else failure.code
+            ids = {"import_id": running.record.id, "image_id": running.record.image_id}
+            tracing.event("import.ended", **ids, code=code)
         self._drop(running)
 
     async def end_all(self, failure: Failure) -> None:
         """Give all their verdict, also those that are about to join."""
-        tracing.fail(failure.code)
+        if self._context.is_traced:
+            tracing.fail(failure.code)
         await self.shut()
         for running in list(self.subscribers.followers.values()):
             await self.end(running, failure)

@@ -1,6 +1,6 @@
 """The protocol between a job and its scheduler."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Protocol
 
 from fetcher.importer.records.running_import import RunningImport
@@ -18,5 +18,6 @@ class Place(Protocol):
     async def go(self, origin: str) -> None:
         """Take the job's own connection to another origin, once there is room."""
 
-    def running_imports(self) -> Iterable[RunningImport]:
-        """Return who runs now, whatever they wait for."""
+    @property
+    def running_imports(self) -> Mapping[str, RunningImport]:
+        """Return who runs now, whatever they wait for, by their ids."""

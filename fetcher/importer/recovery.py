@@ -29,7 +29,7 @@ log = structlog.get_logger()
 # A whole body needs no further request, so this is never sent; it only marks the bytes as ones to go on from.
 WHOLE = '"whole"'
 LOOP_TURN = 100  # Imports taken up before requests get their turn.
-MOST_LINES = 20  # Of one kind in the log of a start; the audit trail has each.
+MAX_LINES = 20  # Of one kind in the log of a start; the audit trail has each.
 
 T = TypeVar("T")
 
@@ -89,9 +89,9 @@ async def in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
 
 def _log_found(sent: Sequence[Import], waiting: int, resumable: int) -> None:
     """Say in the log what was found, at a length that a start can afford."""
-    for record in sent[:MOST_LINES]:
+    for record in sent[:MAX_LINES]:
         log.info("import.interrupted", import_id=record.id, method=record.method)
-    if len(sent) > MOST_LINES:
+    if len(sent) > MAX_LINES:
         log.info("imports.interrupted", count=len(sent))
     if waiting:
         log.info("imports.recovered", count=waiting, resumable=resumable)

@@ -1,35 +1,33 @@
 """All pulls of this process: who waits for a slot, who joins a pull that is going on, who leaves."""
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import nullcontext
 
 import structlog
 
-from fetcher.aio.retry import retry_write
 from fetcher.aio.shield import shielded
 from fetcher.aio.supervisor import Tasks, start_logged
 from fetcher.engine.values import Elsewhere
-from fetcher.errors import Cancelled, Failure, UnknownImport
+from fetcher.errors import Cancelled
 from fetcher.ids import new_id
 from fetcher.importer.context import Context
 from fetcher.importer.job import DownloadJob
+from fetcher.importer.joining import Joining
 from fetcher.importer.news import News
 from fetcher.importer.records.running_import import RunningImport
 from fetcher.importer.records.verdicts import verdict_of
-from fetcher.importer.schedule.cluster_slots import ClusterSlots, until_changed
+from fetcher.importer.schedule.cluster_slots import ClusterSlots
 from fetcher.importer.schedule.connections import Connections
-from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
+from fetcher.importer.schedule.queue import MAX_FOLLOWERS, FairQueue, Slot, Ticket
 from fetcher.importer.tracing import span
-from fetcher.index.values import Claimed, NewImport, ResumeState
+from fetcher.index.values import NewImport, ResumeState
 from fetcher.lifecycle import Event
 from fetcher.model import Import
 
 log = structlog.get_logger()
 
 # Imports that join pulls at a time: whatever else is written, the next submission say, waits behind no more.
-MOST_ENTERING = 2 * MOST_FOLLOWERS
+MAX_ENTERING = 2 * MAX_FOLLOWERS
 
 
 class Scheduler:
@@ -38,7 +36,8 @@ class Scheduler:
     Attributes:
         queue: Who waits.
         news: Wakes those who follow imports.
-        lives: Imports that run now, those whose bytes are being sent to us too.
+        running_imports: Those that run now, those whose bytes are being sent to us too, by their ids.
+        places: The pull of each of them that has one.
         sent: The tasks of the latter.
     """
 
@@ -58,12 +57,11 @@ class Scheduler:
         self._tasks: dict[DownloadJob, asyncio.Task[None]] = {}
         self._joins = Tasks()
         self._shared = ClusterSlots(context.engine, self._joins, self.connections)
-        self._joining: set[str] = set()
-        self._places: dict[str, DownloadJob] = {}
+        self._joining = Joining(context, self._shared, self._joins, self)
+        self.places: dict[str, DownloadJob] = {}
         self._resume_state: dict[str, ResumeState] = {}
         self._is_open = False
         self._next_entering: asyncio.Handle | None = None
-        self._entering = 0  # Imports whose claim is on its way to the index.
 
     def take_up(self, resume_state: dict[str, ResumeState]) -> None:
         """Go on with these, once somebody asks for the same."""
@@ -85,25 +83,13 @@ class Scheduler:
         Returns:
             The import as it was submitted, or the one that the same key made before.
         """
-        imports = self._context.index.imports
         pull = self._start_at_once(ticket)
         if pull is None:
-            record = await imports.submit(new, max_queued=max_queued)
+            record = await self._context.index.imports.submit(new, max_queued=max_queued)
             if record.id == ticket.import_id:
                 self.add(ticket)
             return record
-        claimed, is_left = None, False
-        try:
-            record, claimed = await imports.begin(new, max_queued=max_queued, now=datetime.now(UTC))
-        except asyncio.CancelledError:
-            is_left = True  # It is written all the same.
-            raise
-        finally:
-            is_in = self._arrive(pull, ticket, claimed)
-            self._joining.discard(ticket.import_id)
-            if is_left or not is_in:
-                self._joins.start(self._put_back(ticket), f"put back {ticket.import_id}")
-        return record
+        return await self._joining.begin(pull, ticket, new, max_queued)
 
     def _start_at_once(self, ticket: Ticket) -> DownloadJob | None:
         """Return the pull that a new import joins now, if it need not wait for its turn."""
@@ -119,20 +105,17 @@ class Scheduler:
             self.queue.drop(ticket.import_id)
         return started
 
-    async def _put_back(self, ticket: Ticket) -> None:
-        """Let an import wait for a pull of its own, if it was written at all."""
-        now = datetime.now(UTC)
-        with suppress(UnknownImport):
-            if await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now)):
-                self.add(ticket)
-
     def running(self, import_id: str) -> RunningImport | None:
         """Return an import that runs now."""
         return self.running_imports.get(import_id)
 
     def knows(self, import_id: str) -> bool:
         """Return whether an import waits here, runs here or is on its way from the one to the other."""
-        return import_id in self.queue or import_id in self._joining or import_id in self.running_imports
+        return (
+            import_id in self.queue
+            or import_id in self._joining.expected
+            or import_id in self.running_imports
+        )
 
     def see(self, elsewhere: Elsewhere) -> None:
         """Count what the pulls of other hosts take, and start what may start now."""
@@ -147,7 +130,7 @@ class Scheduler:
             for import_id, running in self.running_imports.items()
             if not running.record.state.is_final
         }
-        return {"queued": len(self.queue), "running": len(running | self._joining)}
+        return {"queued": len(self.queue), "running": len(running | self._joining.expected)}
 
     async def cancel(self, record: Import) -> None:
         """Let go of an import that was cancelled; when this returns, nothing of it is left."""
@@ -158,7 +141,7 @@ class Scheduler:
             running.take(running.record.ended(Event.CANCEL, verdict, record.updated_at))
         if record.id in self.sent:
             await _end({self.sent[record.id]})
-        pull = self._places.get(record.id)
+        pull = self.places.get(record.id)
         if pull is not None and pull.members.leave(record.id):
             await _end({self._tasks[pull]})
         self.news.notify(record.id)
@@ -167,7 +150,7 @@ class Scheduler:
         """Let go of an import that another host runs now; when this returns, nothing of it is left here."""
         if import_id in self.sent:
             await _end({self.sent[import_id]})
-        pull = self._places.get(import_id)
+        pull = self.places.get(import_id)
         if pull is not None and pull.members.leave(import_id, is_lost=True):
             pull.lose()
             await _end({self._tasks[pull]})
@@ -214,22 +197,22 @@ class Scheduler:
             if ticket.import_id == at_once:
                 joined = pull
             else:
-                self._joins.start(self._join(pull, ticket), f"join {ticket.import_id}")
+                self._joins.start(self._joining.join(pull, ticket), f"join {ticket.import_id}")
         if self.connections.waiting.waiting:
             self.connections.let_in(is_last=True)
-        self._let_more_in_soon()
+        self.let_more_in_soon()
         return joined
 
-    def _let_more_in_soon(self) -> None:
+    def let_more_in_soon(self) -> None:
         """Let others have their turn of the loop, and of the index, before further imports join."""
-        if self.queue.followed and self._next_entering is None and self._entering < MOST_ENTERING:
+        if self.queue.followed and self._next_entering is None and self._joining.entering < MAX_ENTERING:
             self._next_entering = asyncio.get_running_loop().call_soon(self._let_more_in)
 
     def _enlist(self, slot: Slot, ticket: Ticket) -> DownloadJob:
         """Have a slot's pull, begun where there is none, wait for an import that is about to join."""
         pull = self._pulls.get(slot) or self._begin(slot, ticket)
         pull.members.expect()
-        self._joining.add(ticket.import_id)
+        self._joining.expected.add(ticket.import_id)
         return pull
 
     def _begin(self, slot: Slot, ticket: Ticket) -> DownloadJob:
@@ -238,7 +221,8 @@ class Scheduler:
         )
         pull = DownloadJob(self._context, resume_state, self.connections, _Place(self, slot))
         self._pulls[slot] = pull
-        self._shared.ask(pull.id, slot, ticket)
+        if self._context.engine.is_shared:
+            self._shared.ask(pull.id, slot, ticket)
         self._tasks[pull] = start_logged(self._run(slot, pull), f"pull {resume_state.id}")
         return pull
 
@@ -247,7 +231,8 @@ class Scheduler:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(pull_id=pull.id)
         try:
-            with span("pull", is_first=True, pull_id=pull.id):
+            is_traced = self._context.is_traced
+            with span("pull", is_first=True, pull_id=pull.id) if is_traced else nullcontext():
                 await pull.run()
         finally:
             if pull.id in self._shared.asked:
@@ -257,67 +242,16 @@ class Scheduler:
 
     def seal(self, slot: Slot) -> None:
         """Let nobody join a pull any more, here or elsewhere."""
-        if self.queue.seal(slot):
+        if self.queue.seal(slot) and self._context.engine.is_shared:
             self._shared.seal(self._pulls[slot].id)
 
     async def go(self, slot: Slot, origin: str) -> None:
         """Take a pull's own connection to another origin, once there is room over all hosts."""
         await self._shared.go(self._pulls[slot].id, slot, origin)
 
-    async def _join(self, pull: DownloadJob, ticket: Ticket) -> None:
-        """Let an import follow its pull; when that is over, it waits for one of its own."""
-        news = self._shared.news
-        try:
-            is_in = await self._enter(pull, ticket)
-            if is_in is None:
-                pull.members.arrive(None, None, None)
-                self.queue.see(await self._shared.elsewhere())
-                await until_changed(news)
-            elif not is_in:
-                now = datetime.now(UTC)
-                await retry_write(lambda: self._context.index.imports.requeue(ticket.import_id, now))
-        finally:
-            self._joining.discard(ticket.import_id)
-        if not is_in:
-            self.add(ticket)
-
-    async def _enter(self, pull: DownloadJob, ticket: Ticket) -> bool | None:
-        """Claim an import for its pull; None where the pull has no place, False where it is over."""
-        self._entering += 1
-        try:
-            return await self._claim(pull, ticket) if await self._shared.has(pull.id) else None
-        finally:
-            self._entering -= 1
-            self._let_more_in_soon()
-
-    async def _claim(self, pull: DownloadJob, ticket: Ticket) -> bool:
-        """Claim an import for its pull; False when it is claimed and its pull is over."""
-        claimed = None
-        try:
-            claimed = await retry_write(
-                lambda: self._context.index.imports.claim(ticket.import_id, datetime.now(UTC))
-            )
-        except Failure as failure:
-            log.error("import.unclaimed", import_id=ticket.import_id, message=str(failure))  # noqa: TRY400 - ours
-        finally:
-            is_in = self._arrive(pull, ticket, claimed)
-        return is_in
-
-    def _arrive(self, pull: DownloadJob, ticket: Ticket, claimed: Claimed | None) -> bool:
-        """Let an import join that its pull waits for; False when it is claimed and the pull is over."""
-        if claimed is None:
-            pull.members.arrive(None, None, None)
-            return True
-        running = RunningImport(claimed.record, asyncio.get_running_loop().time, claimed.used_bytes)
-        is_in = pull.members.arrive(running, claimed.secrets, ticket.urls)
-        if is_in:
-            self.running_imports[ticket.import_id], self._places[ticket.import_id] = running, pull
-            self.news.notify(ticket.import_id)
-        return is_in
-
     def forget(self, import_id: str) -> None:
         """Let go of an import that is done with, and notify its subscribers."""
-        self._places.pop(import_id, None)
+        self.places.pop(import_id, None)
         running = self.running_imports.pop(import_id, None)
         if running is not None:
             running.notify()
@@ -330,6 +264,7 @@ class _Place:
     def __init__(self, scheduler: Scheduler, slot: Slot) -> None:
         self._scheduler = scheduler
         self._slot = slot
+        self.running_imports = scheduler.running_imports
 
     def seal(self) -> None:
         self._scheduler.seal(self._slot)
@@ -339,9 +274,6 @@ class _Place:
 
     async def go(self, origin: str) -> None:
         await self._scheduler.go(self._slot, origin)
-
-    def running_imports(self) -> Iterable[RunningImport]:
-        return self._scheduler.running_imports.values()
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> None:

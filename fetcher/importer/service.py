@@ -43,7 +43,7 @@ from fetcher.model import Actor, Image, Import, Submission
 
 log = structlog.get_logger()
 
-MOST_SILENT_SECONDS = 60.0
+MAX_SILENT_SECONDS = 60.0
 
 
 class Importer:
@@ -291,6 +291,6 @@ async def _next_news(news: asyncio.Event, least_seconds: float) -> None:
     """Wait for news of an import; now and then somebody looks all the same."""
     await asyncio.sleep(least_seconds)
     with suppress(TimeoutError):
-        async with asyncio.timeout(MOST_SILENT_SECONDS):
+        async with asyncio.timeout(MAX_SILENT_SECONDS):
             await news.wait()
     news.clear()

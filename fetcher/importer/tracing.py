@@ -23,10 +23,10 @@ def span(name: str, *, is_first: bool = False, **facts: Fact | None) -> Abstract
     Args:
         is_first: Begins a trace of its own: whoever made room for it is no part of its story.
     """
-    return _span(name, is_first=is_first, facts=facts) if _is_set_up() else nullcontext()
+    return _span(name, is_first=is_first, facts=facts) if is_set_up() else nullcontext()
 
 
-def _is_set_up() -> bool:
+def is_set_up() -> bool:
     """Return whether a destination for traces is configured."""
     return api is not None and not isinstance(api.get_tracer_provider(), api.ProxyTracerProvider)
 
@@ -51,13 +51,13 @@ def _span(name: str, *, is_first: bool, facts: dict[str, Fact | None]) -> Iterat
 
 def event(name: str, **facts: Fact | None) -> None:
     """Note something that happened within the present step; facts that are None are left out."""
-    if _is_set_up():
+    if is_set_up():
         api.get_current_span().add_event(name, _known(facts))
 
 
 def fail(code: str) -> None:
     """Mark the present step as one that ended badly."""
-    if _is_set_up():
+    if is_set_up():
         api.get_current_span().set_status(api.Status(api.StatusCode.ERROR, code))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fetcher.errors import InvalidRequest
-from fetcher.index.rows import Row, to_json
+from fetcher.index.rows import Row
 from fetcher.index.scope import Condition
 from fetcher.index.values import ATTEMPT_CODE, COLUMNS, Access, Secrets, TaskQuery
 from fetcher.model import Actor
@@ -34,11 +34,11 @@ def secrets_row(import_id: str, secrets: Secrets) -> dict[str, Any]:
     return {
         "import_id": import_id,
         "url": secrets.url,
-        "headers": to_json(secrets.headers),
-        "mirrors": to_json(secrets.mirrors),
+        "headers": _ENCODER.encode(secrets.headers).decode(),
+        "mirrors": _ENCODER.encode(secrets.mirrors).decode(),
         "checksum_url": secrets.checksum_url,
         "checksum_signature_url": secrets.checksum_signature_url,
-        "access": to_json(secrets.access),
+        "access": _ENCODER.encode(secrets.access).decode(),
         "target_token": secrets.target_token,
     }
 
@@ -73,6 +73,7 @@ def to_secrets_of(  # noqa: PLR0913, PLR0917 - the columns of a row
 
 
 # Made once: of each type that is named in a call, msgspec finds out anew how it is read.
+_ENCODER = msgspec.json.Encoder()
 _HEADERS = msgspec.json.Decoder(dict[str, str])
 _MIRRORS = msgspec.json.Decoder(tuple[str, ...])
 _ACCESS = msgspec.json.Decoder(Access)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +50,7 @@ def import_bytes(row: Row) -> int:
     return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
 
 
+@lru_cache(maxsize=1024)  # Rows tell the same moment again and again.
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
     return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -11,7 +11,7 @@ from fetcher.index.rows import ROW_BYTES, Row, fitting, to_json, to_text
 from fetcher.index.values import Rows, Schedule, ScheduleProgress, ScheduleRules, WebhookTarget
 
 MAX_NAME = 255
-MOST_AHEAD = timedelta(
+MAX_AHEAD = timedelta(
     days=367
 )  # Beyond the longest interval: the clock was wrong when such a turn was noted.
 DUE = "SELECT * FROM schedules WHERE next_at <= ? OR next_at > ? ORDER BY next_at LIMIT ?"

@@ -5,24 +5,24 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from fetcher.index.rows import Row
-from fetcher.index.values import OriginFigures
+from fetcher.index.values import OriginStatistics
 
 RECENT_IMPORTS = 2000
 ENDINGS = "('activated', 'refused', 'failed', 'cancelled')"
 
 
-def slowest(rows: Iterable[Row], limit: int) -> list[OriginFigures]:
+def slowest(rows: Iterable[Row], limit: int) -> list[OriginStatistics]:
     """Return how origins served imports, the slowest first."""
     counts: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0])
     for row in rows:
         parts = urlsplit(row["url"])
-        figures = counts[f"{parts.scheme}://{parts.netloc}"]
-        figures[0] += 1
-        figures[1] += row["state"] == "failed"
-        figures[2] += row["size"]
-        figures[3] += max(row["seconds"], 0.001)
+        totals = counts[f"{parts.scheme}://{parts.netloc}"]
+        totals[0] += 1
+        totals[1] += row["state"] == "failed"
+        totals[2] += row["size"]
+        totals[3] += max(row["seconds"], 0.001)
     found = [
-        OriginFigures(
+        OriginStatistics(
             origin=origin,
             imports=int(imports),
             failed=int(failed),
@@ -30,4 +30,4 @@ def slowest(rows: Iterable[Row], limit: int) -> list[OriginFigures]:
         )
         for origin, (imports, failed, size, seconds) in counts.items()
     ]
-    return sorted(found, key=lambda figures: figures.bytes_per_second or 0.0)[:limit]
+    return sorted(found, key=lambda totals: totals.bytes_per_second or 0.0)[:limit]

@@ -13,12 +13,24 @@ START = "0" * 64  # What the first line of a trail is chained to.
 # In this order: the digest of a line is over their values.
 COLUMNS = ("id", "at", "project_id", "user_id", "action", "import_id", "image_id", "url", "code", "detail")
 # The import has the whole of it; this line is kept for longer, and an attacker chooses how long a URL is.
-MOST_URL_CHARACTERS = 512
+MAX_URL_CHARACTERS = 512
 
 
 def digest_of(before: str, line: Row) -> str:
     """Return the digest of a line: sha256 over the JSON of the digest before it and of its own values."""
     return hashlib.sha256(msgspec.json.encode([before, *(line.get(name) for name in COLUMNS)])).hexdigest()
+
+
+def link(last: tuple[int, str], line: Row) -> dict[str, Any]:
+    """Return a line as it is kept, chained to the last one: its number and its digest."""
+    number, before = last
+    numbered = {"id": number + 1, "detail": "{}", **line}
+    return {**numbered, "hash": digest_of(before, numbered)}
+
+
+def entry_of(last: tuple[int, str], action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
+    """Return the line that tells what was done to an import, chained to the last one."""
+    return link(last, line_of(action, record, detail))
 
 
 def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +42,7 @@ def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, An
         "action": action,
         "import_id": record.id,
         "image_id": record.image_id,
-        "url": record.submission.url[:MOST_URL_CHARACTERS],
+        "url": record.submission.url[:MAX_URL_CHARACTERS],
         "code": record.verdict.code if record.verdict else None,
         "detail": msgspec.json.encode(detail).decode(),
     }

@@ -7,7 +7,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-MOST_CHARACTERS = 255
+MAX_CHARACTERS = 255
 
 _PARAMETER = re.compile(
     r""";\s*(?P<key>filename\*?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)(?:"|\Z)|(?P<plain>[^;"]*))""",
@@ -79,5 +79,5 @@ def _meant(value: str) -> str:
 
 def _tidied(text: str) -> str | None:
     """Take the last part of what may be a path; None where nothing is left."""
-    name = _UNFIT.sub("", re.split(r"[/\\]", text)[-1]).strip()[:MOST_CHARACTERS]
+    name = _UNFIT.sub("", re.split(r"[/\\]", text)[-1]).strip()[:MAX_CHARACTERS]
     return name if name.strip(".") else None

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from backports import zstd
 
 PEEK_BYTES = 262_144
-MOST_NAMES = 256
-MOST_PLAIN_BYTES = 4 << 20
+MAX_NAMES = 256
+MAX_PLAIN_BYTES = 4 << 20
 
 _FOLDER = "disk/"
 _WHITEOUT = ".wh."
@@ -31,7 +31,7 @@ def files_of(beginning: bytes) -> list[str]:
     names: list[str] = []
     try:
         with tarfile.open(fileobj=io.BytesIO(_unpacked(beginning)), mode="r:") as archive:
-            while len(names) < MOST_NAMES and (member := archive.next()) is not None:
+            while len(names) < MAX_NAMES and (member := archive.next()) is not None:
                 if member.isfile():
                     names.append(member.name.removeprefix("./").lstrip("/"))
     except _MISTAKES:
@@ -66,8 +66,8 @@ def _covered_by(mark: str) -> str:
 
 def _unpacked(beginning: bytes) -> bytes:
     if beginning.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(wbits=31).decompress(beginning, MOST_PLAIN_BYTES)
+        return zlib.decompressobj(wbits=31).decompress(beginning, MAX_PLAIN_BYTES)
     if beginning.startswith(b"\x28\xb5\x2f\xfd"):
         unpacking = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
-        return unpacking.decompress(beginning, MOST_PLAIN_BYTES)
+        return unpacking.decompress(beginning, MAX_PLAIN_BYTES)
     return beginning

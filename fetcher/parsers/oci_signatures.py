@@ -15,7 +15,7 @@ BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
 PROMISE = "dev.sigstore.cosign/bundle"
-MOST_ANNOTATION = 65_536  # A certificate and a log's promise have some 3 KB each.
+MAX_ANNOTATION = 65_536  # A certificate and a log's promise have some 3 KB each.
 BUNDLE_0_1 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
@@ -117,7 +117,7 @@ def promised_bundle(layer: Descriptor, payload: bytes) -> bytes | None:
 
 def _annotation(layer: Descriptor, name: str) -> str:
     text = layer.annotations.get(name, "")
-    return text if len(text) <= MOST_ANNOTATION else ""
+    return text if len(text) <= MAX_ANNOTATION else ""
 
 
 def _is_base64(text: object) -> bool:

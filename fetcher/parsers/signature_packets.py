@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 # A file may be signed by an old and a new key, and a few more; each that is tried costs a verification.
-MOST_SIGNATURES = 8
-MOST_BYTES = 65_536
+MAX_SIGNATURES = 8
+MAX_BYTES = 65_536
 
 _ARMOR = re.compile(
     rb"-----BEGIN PGP SIGNATURE-----[ \t]*\r?\n(?:[!-9;-~]+: [^\n]*\n)*[ \t]*\r?\n"
@@ -28,14 +28,14 @@ def split_signatures(file: bytes) -> list[bytes]:
 
     Source: RFC 9580 sections 4.2 and 6.2.
     """
-    if len(file) > MOST_BYTES:
+    if len(file) > MAX_BYTES:
         return []
     blocks = _ARMOR.findall(file) if file.lstrip().startswith(ARMOR) else [file]
     found: list[bytes] = []
     for block in blocks:
         packets = _unarmor(block) if block is not file else file
         found += _packets(packets)
-    return found[:MOST_SIGNATURES]
+    return found[:MAX_SIGNATURES]
 
 
 def _unarmor(block: bytes) -> bytes:

@@ -172,7 +172,7 @@ class OrderedQueues:
     """
 
     SMALL_BYTES = 262_144  # A body of no more is dealt with sooner than further threads are woken.
-    MOST_BYTES_AHEAD = 8_388_608  # More falls out of the processor's caches before it is hashed.
+    MAX_BYTES_AHEAD = 8_388_608  # More falls out of the processor's caches before it is hashed.
 
     def __init__(self, worker_pool: WorkerPool, works: Sequence[Work]) -> None:
         self.lock = threading.Lock()
@@ -206,7 +206,7 @@ class OrderedQueues:
         await self.worker_pool.budget.take(len(chunk))
         self._bytes_ahead += len(chunk)
         self.handed_bytes += len(chunk)
-        if self._bytes_ahead >= self.MOST_BYTES_AHEAD:
+        if self._bytes_ahead >= self.MAX_BYTES_AHEAD:
             self._room.clear()
         if self._settled.is_set():
             self._settled.clear()
@@ -275,5 +275,5 @@ class OrderedQueues:
     def _give_back(self, size: int) -> None:
         self.worker_pool.budget.give_back(size)
         self._bytes_ahead -= size
-        if self._bytes_ahead < self.MOST_BYTES_AHEAD:
+        if self._bytes_ahead < self.MAX_BYTES_AHEAD:
             self._room.set()

@@ -42,6 +42,7 @@ class Configured(Current):
         self._config = config
         self._changes = changes or {}
         self._limits: Limits | None = None
+        self._quotas: tuple[object, dict[str, Quota]] = (None, {})
         self._file = self._judged(loaded) if loaded is not None else self._load()
         super().__init__(self._file)
         self.ports: set[int] = set()
@@ -95,8 +96,13 @@ class Configured(Current):
         return max(rules.reserve_bytes, int(total_bytes * rules.reserve_percent / 100))
 
     def quota_of(self, project_id: str) -> Quota:
-        """Return what a project may hold now."""
-        return Quota(*self.settings.quota.all_of(project_id), self.settings.quota.max_text_bytes)
+        """Return what a project may hold now; made once for the same settings, as every write asks."""
+        rules, (made_of, quotas) = self.settings.quota, self._quotas
+        if made_of is not rules:
+            names = ("", *(entry.project for entry in rules.projects))  # No project has no name.
+            quotas = {name: Quota(*rules.all_of(name), rules.max_text_bytes) for name in names}
+            self._quotas = (rules, quotas)
+        return quotas.get(project_id) or quotas[""]
 
     def host(self) -> Host:
         """Return who this process is among the hosts that share an index."""

@@ -17,8 +17,8 @@ from fetcher.config import Settings
 from fetcher.start.early_answers import EarlyAnswers
 
 BACKLOG = 2048
-MOST_CLIENTS = 256  # Beyond them, who has been there longest leaves: whoever asks is answered at once.
-MOST_ACCEPTED_AT_ONCE = 64
+MAX_CLIENTS = 256  # Beyond them, who has been there longest leaves: whoever asks is answered at once.
+MAX_ACCEPTED_AT_ONCE = 64
 LOOK_SECONDS = 0.5
 SHORT_SECONDS = 0.05  # Before another try to accept, while there are no descriptors.
 # What a client still sends is read for so long after its answer, which might be lost otherwise
@@ -29,7 +29,7 @@ LINGER_SECONDS = 1.0
 HOLD_SECONDS = 5.0
 HEAD_BYTES = 16_384  # Looked at for the end of a head; whoever sends more is answered without it.
 PIECE_BYTES = 65_536
-MOST_PIECES = 16  # Read after an answer in one go.
+MAX_PIECES = 16  # Read after an answer in one go.
 # Level-triggered, half a head that is left with the kernel would be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
@@ -77,7 +77,7 @@ class Early:
         self._listening = listening
         self._answers = EarlyAnswers(settings)
         self._patience = settings.inbound.head_seconds
-        self._most = min(MOST_CLIENTS, max(4, getrlimit(RLIMIT_NOFILE)[0] // 4))
+        self._most = min(MAX_CLIENTS, max(4, getrlimit(RLIMIT_NOFILE)[0] // 4))
         self._clients: dict[int, _Client] = {}
         self._is_over = threading.Event()
         self._waiting: list[Accepted] = []
@@ -147,7 +147,7 @@ class Early:
         return is_over
 
     def _accept_some(self) -> None:
-        for _ in range(MOST_ACCEPTED_AT_ONCE):
+        for _ in range(MAX_ACCEPTED_AT_ONCE):
             try:
                 sock, peer = self._listening.accept()
             except BlockingIOError:
@@ -212,7 +212,7 @@ class Early:
 
     def _read_rest(self, client: _Client) -> None:
         """Read what comes after an answer, until the client hangs up or has sent more than is honest."""
-        for _ in range(MOST_PIECES):
+        for _ in range(MAX_PIECES):
             if not client.sock.recv(PIECE_BYTES):
                 break
         self._drop(client)

@@ -19,7 +19,7 @@ class Body(asyncio.BufferedProtocol):
     comes after the last byte of the body is never read.
 
     Args:
-        conversation: The protocol of the connection; still called when the connection ends.
+        connection: The protocol of the connection; still called when the connection ends.
         shared: What all bodies share.
         first: What of the body aiohttp has read already.
         left_bytes: How much follows.
@@ -34,7 +34,7 @@ class Body(asyncio.BufferedProtocol):
         left_bytes: int,
         room: Callable[[], int],
     ) -> None:
-        self._conversation = connection
+        self._connection = connection
         assert connection.transport is not None
         self._transport = connection.transport
         self._loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class Body(asyncio.BufferedProtocol):
         self._late: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._patient_until = 0.0
+        self._idle_until = 0.0
 
     def begin(self) -> None:
         """Have the connection deliver here."""
@@ -96,19 +96,19 @@ class Body(asyncio.BufferedProtocol):
     async def _wait(self, idle_seconds: float) -> None:
         """Wait for news; one timer watches many waits, as most of them are short."""
         self._news = self._loop.create_future()
-        self._patient_until = self._loop.time() + idle_seconds
+        self._idle_until = self._loop.time() + idle_seconds
         if self._watch is None:
-            self._watch = self._loop.call_at(self._patient_until, self._check_patience)
+            self._watch = self._loop.call_at(self._idle_until, self._check_idle)
         if self._held.has_own:
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._settle)
         await self._news
 
-    def _check_patience(self) -> None:
+    def _check_idle(self) -> None:
         self._watch = None
         if self._news is None or self._news.done():
             return
-        if self._loop.time() < self._patient_until:
-            self._watch = self._loop.call_at(self._patient_until, self._check_patience)
+        if self._loop.time() < self._idle_until:
+            self._watch = self._loop.call_at(self._idle_until, self._check_idle)
         else:
             self._news.set_exception(TimeoutError())
 
@@ -137,24 +137,24 @@ class Body(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Note that the source has said its last; the connection then closes."""
         self._is_lost = True
-        self._conversation.eof_received()
+        self._connection.eof_received()
         self._wake_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection ended; the count shows whether too early."""
         self._is_lost = True
         self._error = exc
-        self._conversation.connection_lost(exc)
+        self._connection.connection_lost(exc)
         self._wake_reader()
         self._forget_timers()
 
     def pause_writing(self) -> None:
         """Pass it on: the request may still be on its way."""
-        self._conversation.pause_writing()
+        self._connection.pause_writing()
 
     def resume_writing(self) -> None:
         """Likewise."""
-        self._conversation.resume_writing()
+        self._connection.resume_writing()
 
     def _wake_reader(self) -> None:
         for timer in (self._late, self._pause):

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 # Errors of services are a few hundred bytes; a page that stands in for one is of no use.
-MOST_ANSWER_BYTES = 65_536
+MAX_ANSWER_BYTES = 65_536
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         headers: By lower-case name; repeated ones are joined by commas.
-        body: At most its first MOST_ANSWER_BYTES.
+        body: At most its first MAX_ANSWER_BYTES.
         url: What was asked.
     """
 

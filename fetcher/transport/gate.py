@@ -46,7 +46,7 @@ from fetcher.transport.source import Source
 UNREACHABLE = (AddressForbidden, NameUnresolved, ConnectFailed)
 # Reading stops at twice this much, so a read returns up to about three times it. A thousand sources that
 # wait for our disk share a quarter of the bytes that may be in flight.
-MOST_BUFFERED_BYTES = 262_144
+MAX_BUFFERED_BYTES = 262_144
 LEAST_BUFFERED_BYTES = 16_384
 
 
@@ -223,7 +223,7 @@ class Gate:
                 raise faults.while_connecting(error, chain.target.host, chain.target.port) from error
             stack.callback(chain.connection.close)
             return await converse(
-                chain, chain.connection, self._share_bytes(chain.settings, MOST_BUFFERED_BYTES), stack
+                chain, chain.connection, self._share_bytes(chain.settings, MAX_BUFFERED_BYTES), stack
             )
         except UNREACHABLE:
             await _wait_for_step(began, pace.unreachable_step_seconds)
@@ -244,7 +244,7 @@ class Gate:
         chain.plan.judge()
 
     async def _take_place(self, chain: RedirectChain, stack: AsyncExitStack) -> None:
-        """Have a place at the addresses that may be dialled, until the conversation is over."""
+        """Have a place at the addresses that may be dialled, until the connection ends."""
         if chain.plan is None or chain.plan.is_proxy:
             return
         addresses, project = chain.plan.order, chain.request.project

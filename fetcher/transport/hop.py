@@ -1,4 +1,4 @@
-"""One hop of a request: its way out, the conversation up to the head, and the dialect's word on it."""
+"""One hop of a request: its way out, the exchange up to the head, and the dialect's word on it."""
 
 import asyncio
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from fetcher.errors import (
 from fetcher.guards.request.host_names import as_address, passes_by_proxy
 from fetcher.guards.request.url import CheckedUrl
 from fetcher.transport import faults
-from fetcher.transport.dialect import MOST_ANSWER_BYTES, Answer
+from fetcher.transport.dialect import MAX_ANSWER_BYTES, Answer
 from fetcher.transport.dialling.dial import SourceConnection
 from fetcher.transport.dialling.tls import client_files
 from fetcher.transport.exchange import joined_fields
@@ -100,9 +100,9 @@ async def _beginning(response: aiohttp.ClientResponse, seconds: float) -> bytes:
     body = b""
     with suppress(TimeoutError, *faults.FOREIGN):
         async with asyncio.timeout(seconds):
-            while len(body) < MOST_ANSWER_BYTES and (chunk := await response.content.readany()):
+            while len(body) < MAX_ANSWER_BYTES and (chunk := await response.content.readany()):
                 body += chunk
-    return body[:MOST_ANSWER_BYTES]
+    return body[:MAX_ANSWER_BYTES]
 
 
 def proxy_for(target: CheckedUrl, settings: Settings) -> str:

@@ -10,7 +10,7 @@ import aiohttp
 from fetcher.config import Settings
 from fetcher.errors import BadResponse, SourceTooSlow, Truncated
 from fetcher.guards.network.heads import Head
-from fetcher.guards.network.response import MOST_AWS_CHUNK_BYTES, check_chunks
+from fetcher.guards.network.response import MAX_AWS_CHUNK_BYTES, check_chunks
 from fetcher.model import Hop
 from fetcher.parsers.digest_headers import parse_digests
 from fetcher.transport import faults
@@ -156,7 +156,7 @@ class Source:
     async def _judged(self, beginning: bytes) -> bytes:
         """Let nobody have the first bytes before they are enough to be judged by."""
         self._is_unjudged = False
-        while len(beginning) < MOST_AWS_CHUNK_BYTES and (more := await self._read_coded()):
+        while len(beginning) < MAX_AWS_CHUNK_BYTES and (more := await self._read_coded()):
             beginning += more
         check_chunks(beginning)
         return beginning

@@ -7,7 +7,7 @@ from fetcher.index.values import Due
 from fetcher.settings.guards.notify import Notify
 
 SLOW_SECONDS = 600.0  # So long a receiver that failed stays in the slow lane, unless it answers.
-MOST_REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 # This part of all deliveries at once is kept for projects that have none, and for receivers that answer.
 KEPT_PART = 4
 
@@ -43,7 +43,7 @@ class Turns:
         self._turn += 1
         self._last_turn[due.project_id] = self._turn
         self._last_turn.move_to_end(due.project_id)
-        if len(self._last_turn) > MOST_REMEMBERED:
+        if len(self._last_turn) > MAX_REMEMBERED:
             self._last_turn.popitem(last=False)
         self._busy[due.project_id] += 1
         self._running[due.import_id] = receiver_key(due) in self._slow
@@ -58,7 +58,7 @@ class Turns:
         self._slow.pop(key, None)
         if not is_delivered:
             self._slow[key] = self._now() + SLOW_SECONDS
-            if len(self._slow) > MOST_REMEMBERED:
+            if len(self._slow) > MAX_REMEMBERED:
                 self._slow.popitem(last=False)
 
     def postpone(self, import_id: str, seconds: float) -> None:

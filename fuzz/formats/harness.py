@@ -7,10 +7,10 @@ from functools import cache
 from fetcher.errors import Failure
 from fetcher.guards.stream.formats import FormatGuard, Inspection, Inspector
 from fetcher.guards.stream.formats.stream import TAIL_BYTES
-from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, UNPACKED_BYTES
+from fetcher.guards.stream.formats.work import MAX_SHORT_STEPS, SHORT_BYTES, UNPACKED_BYTES
 from tests.guards.stream.formats import build, corpus, hostile_ova, hostile_packed, others, zips
 
-MOST_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536
+MAX_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536
 PATCH = struct.Struct("<IB")
 
 BASES: tuple[Callable[[], bytes], ...] = (
@@ -108,14 +108,14 @@ def inspect(chunks: list[bytes]) -> Inspection:
     inspector = Inspector()
     for chunk in chunks:
         inspector.feed(chunk)
-        assert inspector.retained_bytes <= MOST_RETAINED
+        assert inspector.retained_bytes <= MAX_RETAINED
     inspector.finish()
     if inspector.fault is not None:
         raise AssertionError("the inspector failed") from inspector.fault
     total = sum(map(len, chunks))
     assert inspector.steps <= 64 + total // SHORT_BYTES + inspector.short_steps
     report = inspector.report()
-    assert inspector.short_steps <= 1 + MOST_SHORT_STEPS + total * (1 << 15) // UNPACKED_BYTES
+    assert inspector.short_steps <= 1 + MAX_SHORT_STEPS + total * (1 << 15) // UNPACKED_BYTES
     return report
 
 

@@ -31,7 +31,7 @@ METALINK = """<?xml version="1.0" encoding="UTF-8"?>
 """
 MOMENT = "2026-11-22T17:00:00Z"
 VOLATILE = {"bytes_per_second": 52428800, "seconds_left": 3.0, "percent": 50.0, "receiving_seconds": 0.1}
-MOST_ENTRIES, SHOWN_ENTRIES = 12, 2
+MAX_ENTRIES, SHOWN_ENTRIES = 12, 2
 PROJECTS = {"mine": ("acme", ["member", "admin"]), "friends": ("friend", ["member"])}
 AUTH = {
     "mode": "tokens",
@@ -334,7 +334,7 @@ def shortened(value: Any) -> Any:
     if isinstance(value, list):
         return [shortened(one) for one in value[:SHOWN_ENTRIES]]
     if isinstance(value, dict):
-        is_table = len(value) > MOST_ENTRIES and all(isinstance(one, dict) for one in value.values())
+        is_table = len(value) > MAX_ENTRIES and all(isinstance(one, dict) for one in value.values())
         is_ours = any(" /" in key for key in value)
         kept = [*value][:SHOWN_ENTRIES] if is_table and not is_ours else [*value]
         return {key: shortened(value[key]) for key in kept}

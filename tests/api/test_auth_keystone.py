@@ -206,7 +206,7 @@ async def test_hung_questions_do_not_pile_up(
     small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past so many at once, the next is told to come back."""
-    monkeypatch.setattr("fetcher.api.auth.keystone.MOST_ASKED_AT_ONCE", 1)
+    monkeypatch.setattr("fetcher.api.auth.keystone.MAX_ASKED_AT_ONCE", 1)
     service, keystone = small
     service.add("t")
     service.gate = asyncio.Event()
@@ -223,7 +223,7 @@ async def test_memory_for_tokens_has_an_end(
     small: tuple[SmallKeystone, Keystone], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever sends ever new tokens fills nothing; the oldest is forgotten."""
-    monkeypatch.setattr("fetcher.api.auth.keystone.MOST_REMEMBERED", 2)
+    monkeypatch.setattr("fetcher.api.auth.keystone.MAX_REMEMBERED", 2)
     service, keystone = small
     for name in ("a", "b", "c", "c", "a"):
         service.add(name)

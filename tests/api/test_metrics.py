@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fetcher.api.submit.watch import MOST_POINTS, Curve
+from fetcher.api.submit.watch import MAX_POINTS, Curve
 from tests.images import HTML, qcow2, raw
 from tests.lab import behaviours
 from tests.lab.origin import Origin
@@ -110,7 +110,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_shape() -> None:
     curve = Curve()
     for second in range(100_000):
         curve.add(float(second), second * 1000)
-    assert len(curve.points) <= MOST_POINTS
+    assert len(curve.points) <= MAX_POINTS
     assert all(abs(rate - 1000) < 1 for _, rate in curve.rates())
     assert curve.points[-1][0] > 99_000
     curve.add(200_000.0, 0)

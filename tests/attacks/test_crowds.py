@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher.api.inbound.crowd import MOST_LEAVING, Crowd, Place
+from fetcher.api.inbound.crowd import MAX_LEAVING, Crowd, Place
 from fetcher.api.inbound.door import listener as door
 from fetcher.config import load_settings
 from tests.service import Running
@@ -34,7 +34,7 @@ async def test_i24_a_crowd_is_let_in_by_and_by(tmp_path: Path, monkeypatch: pyte
             async with asyncio.timeout(60):
                 while sum(taken) < CLIENTS:
                     await asyncio.sleep(0)
-            assert max(taken) <= door.MOST_ACCEPTED_AT_ONCE < CLIENTS // 4
+            assert max(taken) <= door.MAX_ACCEPTED_AT_ONCE < CLIENTS // 4
             assert (await service.call("GET", "/healthz"))[0] == 200
 
 
@@ -54,14 +54,14 @@ class Silent:
 def test_i06_who_is_sent_away_is_not_back_at_once() -> None:
     """Their place is another's at once; they are hung up on later, but for the first where there are many."""
     rules = load_settings(changes={"inbound": {"max_connections": 10}}).inbound
-    crowd = Crowd(lambda: rules, 2 * MOST_LEAVING)
-    clients = [Silent() for _ in range(10 + MOST_LEAVING + 5)]
+    crowd = Crowd(lambda: rules, 2 * MAX_LEAVING)
+    clients = [Silent() for _ in range(10 + MAX_LEAVING + 5)]
     for client in clients:
         assert crowd.admit("192.0.2.1") is Place.NORMAL
         crowd.enter(client, "192.0.2.1", Place.NORMAL)
     assert len(crowd) == 10
-    assert [client.is_hushed for client in clients] == [True] * (MOST_LEAVING + 5) + [False] * 10
-    assert [client.has_left for client in clients] == [True] * 5 + [False] * (MOST_LEAVING + 10)
+    assert [client.is_hushed for client in clients] == [True] * (MAX_LEAVING + 5) + [False] * 10
+    assert [client.has_left for client in clients] == [True] * 5 + [False] * (MAX_LEAVING + 10)
     crowd.exit(clients[5])  # Gone by itself.
     assert crowd.make_room()  # The machine is short of descriptors: those who leave have one each.
     assert [client.has_left for client in clients[5:8]] == [False, True, False]

@@ -9,7 +9,7 @@ from tests.lab.loop_watch import LoopWatch
 from tests.service import Running
 
 MOST = 1_048_576 - 64
-MOST_TRIES = 10  # The least counts: caches that others have emptied are no work of ours.
+MAX_TRIES = 10  # The least counts: caches that others have emptied are no work of ours.
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 METALINK = {"Content-Type": "application/metalink4+xml"}
@@ -80,7 +80,7 @@ async def test_i09_no_body_is_dear(tmp_path: Path, method: str, path: str) -> No
         for headers, bodies in ROUTES[method, path.replace(image["id"], "{id}")]:
             for name, body in bodies.items():
                 longest = float("inf")
-                for _ in range(MOST_TRIES):
+                for _ in range(MAX_TRIES):
                     with LoopWatch() as watch:
                         status, _document, _headers = await service.call(
                             method, path, data=body, headers=headers

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from fetcher.api.inbound.turns import MOST_BEGUN, Turns
+from fetcher.api.inbound.turns import MAX_BEGUN, Turns
 from tests.service import Running
 
 MANY = 200
@@ -17,15 +17,15 @@ async def test_i27_a_few_begin_in_each_pass_of_the_loop() -> None:
     for number in range(MANY):
         turns.take(lambda number=number: begun.append(number), is_probe=False)  # type: ignore[misc] # kept
     turns.take(lambda: begun.append(-1), is_probe=True)
-    assert begun == [*range(MOST_BEGUN), -1]
+    assert begun == [*range(MAX_BEGUN), -1]
     passes = 0
     while len(begun) <= MANY:
         before = len(begun)
         await asyncio.sleep(0)
         passes += 1
-        assert len(begun) <= before + MOST_BEGUN
-    assert passes >= MANY // MOST_BEGUN - 1
-    assert begun == [*range(MOST_BEGUN), -1, *range(MOST_BEGUN, MANY)]
+        assert len(begun) <= before + MAX_BEGUN
+    assert passes >= MANY // MAX_BEGUN - 1
+    assert begun == [*range(MAX_BEGUN), -1, *range(MAX_BEGUN, MANY)]
     assert len(turns) == 0
 
 
@@ -39,12 +39,12 @@ async def test_i27_one_that_fails_holds_up_nobody() -> None:
 
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
-    for number in range(3 * MOST_BEGUN):
-        turns.take(fail if number == MOST_BEGUN else lambda: begun.append(1), is_probe=False)
+    for number in range(3 * MAX_BEGUN):
+        turns.take(fail if number == MAX_BEGUN else lambda: begun.append(1), is_probe=False)
     while len(turns):
         await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert len(begun) == 3 * MOST_BEGUN - 1
+    assert len(begun) == 3 * MAX_BEGUN - 1
     assert len(told) == 1
 
 

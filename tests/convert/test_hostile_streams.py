@@ -10,9 +10,9 @@ import pytest
 
 from fetcher.convert.streaming import HEAD_BYTES, NotStreamable, mapped, plan
 from fetcher.convert.streaming.vmdk_tables import (
-    MOST_EMPTY,
-    MOST_GRAINS,
-    MOST_TABLES,
+    MAX_EMPTY,
+    MAX_GRAINS,
+    MAX_TABLES,
     NO_GRAIN,
     TablesBehind,
 )
@@ -21,7 +21,7 @@ from tests.convert.one_pass import convert_bytes, planned
 from tests.guards.stream.formats.hostile_disks import QCOW2 as HOSTILE_QCOW2
 
 CLUSTER = 65_536
-MOST_PENDING = 1 << 16
+MAX_PENDING = 1 << 16
 HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 
 
@@ -151,7 +151,7 @@ def test_data_before_its_table_need_a_place_to_be_kept() -> None:
 
 def test_memory_is_bounded_however_much_is_named_in_advance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables full of clusters that never come end in a refusal to stream; each costs 16 bytes till then."""
-    monkeypatch.setattr(mapped, "MOST_PENDING", MOST_PENDING)
+    monkeypatch.setattr(mapped, "MAX_PENDING", MAX_PENDING)
     tables = 20
     l1 = [DATA_AT + number * CLUSTER for number in range(tables)]
     image = qcow2(l1, [], size=tables * (CLUSTER // 8) * CLUSTER)
@@ -166,7 +166,7 @@ def test_memory_is_bounded_however_much_is_named_in_advance(monkeypatch: pytest.
                 entries = [host + 2 * CLUSTER * number for number in range(8192)]
                 host += 2 * CLUSTER * 8192
                 list(converter.feed(struct.pack(">8192Q", *entries)))
-        assert tracemalloc.get_traced_memory()[1] < image_bytes + 20 * MOST_PENDING + (8 << 20)
+        assert tracemalloc.get_traced_memory()[1] < image_bytes + 20 * MAX_PENDING + (8 << 20)
     finally:
         tracemalloc.stop()
 
@@ -393,14 +393,14 @@ def test_a_vmdk_whose_tables_are_of_another_disk_is_refused(name: str, chunk: in
 
 
 def grains_without_tables() -> None:
-    tables = TablesBehind(MOST_TABLES, BEHIND, has_zeros=False)
-    for number in range(MOST_GRAINS + 1):
+    tables = TablesBehind(MAX_TABLES, BEHIND, has_zeros=False)
+    for number in range(MAX_GRAINS + 1):
         tables.grain(number, number + 128)
 
 
 def tables_without_grains() -> None:
     tables = TablesBehind(1, BEHIND, has_zeros=False)
-    for sector in range(MOST_EMPTY + 1):
+    for sector in range(MAX_EMPTY + 1):
         tables.table(sector, NO_GRAIN)
 
 

@@ -24,7 +24,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 @pytest.fixture(autouse=True)
 def nobody_looks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not told is never heard of."""
-    monkeypatch.setattr(engine, "MOST_SILENT_SECONDS", 10_000.0)
+    monkeypatch.setattr(engine, "MAX_SILENT_SECONDS", 10_000.0)
 
 
 async def an_image(service: Running) -> str:

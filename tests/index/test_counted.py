@@ -17,11 +17,11 @@ from tests.index.conftest import ALICE, BOB, START, blob, make
 
 VERDICT = Verdict(code="cancelled", title="It was cancelled.")
 STEPS = 120
-MOST_QUEUED, MOST_UPLOADING = 12, 9
+MAX_QUEUED, MAX_UPLOADING = 12, 9
 
 
 def limited(path: Path) -> Index:
-    quota = Quota(1000, 1 << 30, max_uploading=MOST_UPLOADING)
+    quota = Quota(1000, 1 << 30, max_uploading=MAX_UPLOADING)
     return Index(path / "index.sqlite", quota_of=lambda _project: quota)
 
 
@@ -45,7 +45,7 @@ async def step(index: Index, chance: random.Random, made: list[NewImport]) -> No
     kind = chance.choice(("submit", "submit", "submit", "claim", "cancel", "requeue", "activate", "delete"))
     if kind == "submit":
         new = make(chance.choice((ALICE, BOB)), number=len(made))
-        await index.imports.submit(new, max_queued=MOST_QUEUED)
+        await index.imports.submit(new, max_queued=MAX_QUEUED)
         made.append(new)
         return
     if not made:

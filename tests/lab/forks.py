@@ -28,7 +28,7 @@ LOADED = (
     "uvicorn.protocols.http.h11_impl",
     "uvicorn.lifespan.on",
 )
-MOST_BYTES = 131_072  # Of a request: an environment, mostly.
+MAX_BYTES = 131_072  # Of a request: an environment, mostly.
 
 
 class Fork:
@@ -125,7 +125,7 @@ def main(channel: socket.socket) -> None:
                 os.close(ended)
                 os.close(ready)
                 continue
-            asked, descriptors, _flags, _address = socket.recv_fds(channel, MOST_BYTES, 2)
+            asked, descriptors, _flags, _address = socket.recv_fds(channel, MAX_BYTES, 2)
             if not asked:
                 return
             says, ended = descriptors

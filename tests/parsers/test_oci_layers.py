@@ -9,7 +9,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.parsers.oci_layers import MOST_PLAIN_BYTES, PEEK_BYTES, files_of, visible_disks
+from fetcher.parsers.oci_layers import MAX_PLAIN_BYTES, PEEK_BYTES, files_of, visible_disks
 
 
 def layer(*names: str, size: int = 5_000) -> bytes:
@@ -49,7 +49,7 @@ def test_headers_of_headers_end_nothing(kind: bytes, text: bytes) -> None:
 
 def test_what_a_layer_unpacks_to_is_bounded() -> None:
     """A layer of nothing but zeros is looked at for four mebibytes."""
-    bomb = gzip.compress(layer("disk/a.img") + bytes(MOST_PLAIN_BYTES * 4))
+    bomb = gzip.compress(layer("disk/a.img") + bytes(MAX_PLAIN_BYTES * 4))
     assert len(bomb) < PEEK_BYTES
     assert files_of(bomb) == ["disk/a.img"]
 

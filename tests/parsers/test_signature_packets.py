@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.parsers.signature_packets import MOST_BYTES, MOST_SIGNATURES, split_signatures
+from fetcher.parsers.signature_packets import MAX_BYTES, MAX_SIGNATURES, split_signatures
 
 KEYS = [pysequoia.Tsk.generate(name) for name in "abc"]
 ONE, TWO, THREE = (
@@ -63,7 +63,7 @@ BAD = {
     "cut in its head": b"\xc2",
     "another armor": armored(ONE).replace(b"SIGNATURE", b"MESSAGE"),
     "broken armor": armored(ONE).replace(b"\n=abcd", b"!\n=abcd"),
-    "huge": ONE * (MOST_BYTES // len(ONE) + 1),
+    "huge": ONE * (MAX_BYTES // len(ONE) + 1),
 }
 
 
@@ -80,12 +80,12 @@ def test_signatures_before_something_else_count() -> None:
 
 def test_their_number_is_bounded() -> None:
     """Each costs a verification."""
-    assert len(split_signatures(ONE * (MOST_SIGNATURES + 1))) == MOST_SIGNATURES
+    assert len(split_signatures(ONE * (MAX_SIGNATURES + 1))) == MAX_SIGNATURES
 
 
 @given(file=st.binary(max_size=300), is_armored=st.booleans())
 def test_any_bytes_are_signatures_or_none(file: bytes, is_armored: bool) -> None:
     """Whatever the file is: whole packets of it, one after the other from its beginning."""
     found = split_signatures(armored(file) if is_armored else file)
-    if len(found) < MOST_SIGNATURES:
+    if len(found) < MAX_SIGNATURES:
         assert file.startswith(b"".join(found))

@@ -167,7 +167,7 @@ async def test_a_host_whose_loop_hangs_for_good_lets_go(
     database: PostgresPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that lives on must not hold for ever what nothing runs any more."""
-    monkeypatch.setattr(pulse, "MOST_SILENT_LEASES", 2)
+    monkeypatch.setattr(pulse, "MAX_SILENT_LEASES", 2)
     async with Busy(database, lease_seconds=0.5) as host:
         host.see_renewed(1)
         until = time.monotonic() + LIMIT_SECONDS

@@ -122,7 +122,7 @@ def test_everything_but_health_is_the_services_to_answer() -> None:
 
 def test_who_is_held_makes_room_for_health(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many wait for the service, health is told; the first of them are told to come again."""
-    monkeypatch.setattr(module, "MOST_CLIENTS", 8)
+    monkeypatch.setattr(module, "MAX_CLIENTS", 8)
     with place() as early:
         crowd = [early.connect() for _ in range(8)]
         for client in crowd:
@@ -193,7 +193,7 @@ def test_silence_ends_and_a_crowd_of_it_keeps_nobody_out(monkeypatch: pytest.Mon
     settings = load_settings(None, {"inbound": {"head_seconds": 0.1}})
     with place(settings) as early, early.connect() as silent:
         assert rest(silent) == b""
-    monkeypatch.setattr(module, "MOST_CLIENTS", 8)
+    monkeypatch.setattr(module, "MAX_CLIENTS", 8)
     with place() as early:
         crowd = [early.connect() for _ in range(64)]
         assert parsed(early.ask(b"GET /healthz HTTP/1.1\r\n" + HOST))[0] == 200

@@ -31,7 +31,7 @@ TROUBLES = {"kill": 5, "freeze": 8, "blink": 1, "database": 3, "store": 3, "full
 TOLD_EVERY = 10
 SEND_BUFFER_BYTES = 65_536  # Else each connection that is given up counts megabytes that nobody got.
 COUNTED = {"kill", "freeze", "step"}
-MOST_STARTS = 30
+MAX_STARTS = 30
 
 
 class Steady(Flapping):
@@ -217,7 +217,7 @@ class HostsTorture:
 
     async def _start(self, number: int, *, is_fated: bool = True) -> None:
         """Start a host; while its database or its store is away it cannot, and is started again."""
-        for _ in range(MOST_STARTS):
+        for _ in range(MAX_STARTS):
             step = ""
             if is_fated and self._dice.random() < 0.5:
                 step = f"{self._dice.choice(STEPS)}:{self._dice.randrange(1, 40)}"

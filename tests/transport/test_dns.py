@@ -9,7 +9,7 @@ import dnslib
 import pytest
 from dnslib import CNAME, QTYPE, RR, A, DNSHeader, DNSQuestion, DNSRecord
 
-from fetcher.transport.dialling.dns_client import MOST_DATAGRAM_BYTES, NoAnswer, look_up
+from fetcher.transport.dialling.dns_client import MAX_DATAGRAM_BYTES, NoAnswer, look_up
 from tests.lab.dns import NameServer
 
 NAME = "www.a.example."
@@ -191,4 +191,4 @@ async def test_many_questions_at_once_take_no_threads() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    assert sizes == {MOST_DATAGRAM_BYTES}
+    assert sizes == {MAX_DATAGRAM_BYTES}

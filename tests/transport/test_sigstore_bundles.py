@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fetcher.errors import ChecksumFileUnusable
 from fetcher.settings.identities import Identity, unusable_identities
 from fetcher.transport.signed.sigstore_bundles import (
-    MOST_BYTES,
+    MAX_BYTES,
     STATEMENT,
     ProvenDigests,
     is_bundle,
@@ -254,7 +254,7 @@ def test_a_bundle_needs_an_identity_and_a_root(tmp_path: Path, root: str) -> Non
         with pytest.raises(ChecksumFileUnusable, match="trusted root cannot be read"):
             verify_bundle(text, WANTED, file)
     with pytest.raises(ChecksumFileUnusable, match="larger than"):
-        verify_bundle(text + b" " * MOST_BYTES, WANTED, root)
+        verify_bundle(text + b" " * MAX_BYTES, WANTED, root)
 
 
 def test_what_is_no_bundle_is_read_as_a_checksum_file() -> None:

@@ -18,7 +18,7 @@ from fetcher.model import Digest
 from fetcher.parsers.oci_manifests import Descriptor
 from fetcher.parsers.oci_signatures import (
     CERTIFICATE,
-    MOST_ANNOTATION,
+    MAX_ANNOTATION,
     PROMISE,
     SIGNATURE,
     SIMPLE_SIGNING,
@@ -132,7 +132,7 @@ HOSTILE: dict[str, Callable[[], Annotations]] = {
         LAB.annotations(PAYLOAD) | {CERTIFICATE: LAB.annotations(PAYLOAD)[CERTIFICATE] * 2}
     ),
     "a deep promise": lambda: LAB.annotations(PAYLOAD) | {PROMISE: "[" * 50_000},
-    "an endless promise": lambda: LAB.annotations(PAYLOAD) | {PROMISE: " " * MOST_ANNOTATION + "{}"},
+    "an endless promise": lambda: LAB.annotations(PAYLOAD) | {PROMISE: " " * MAX_ANNOTATION + "{}"},
 }
 
 

@@ -12,7 +12,7 @@ from fetcher.config import Current, Settings
 from fetcher.errors import Forbidden, Unauthenticated
 from fetcher.model import Actor
 
-MOST_TOKEN_CHARACTERS = 8192
+MAX_TOKEN_CHARACTERS = 8192
 # As in secure RBAC: each role holds those after it.
 IMPLIED = {"admin": ("admin", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
 
@@ -124,7 +124,7 @@ def check_token(token: str) -> str:
         Unauthenticated: No token looks like this.
     """
     token = token.strip()
-    if not 0 < len(token) <= MOST_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
+    if not 0 < len(token) <= MAX_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
         raise Unauthenticated
     return token
 

@@ -29,8 +29,8 @@ from fetcher.transport import system_authorities
 
 log = structlog.get_logger()
 
-MOST_REMEMBERED = 20_000
-MOST_ASKED_AT_ONCE = 256
+MAX_REMEMBERED = 20_000
+MAX_ASKED_AT_ONCE = 256
 THREADS = 8
 
 
@@ -143,7 +143,7 @@ class Keystone:
     async def _ask_once(self, key: bytes, token: str, *, allow_expired: bool) -> _Answer:
         asking = self._asking.get(key)
         if asking is None:
-            if len(self._asking) >= MOST_ASKED_AT_ONCE:
+            if len(self._asking) >= MAX_ASKED_AT_ONCE:
                 raise IdentityUnavailable
             asking = asyncio.create_task(self._ask(key, token, allow_expired=allow_expired))
             self._asking[key] = asking
@@ -161,7 +161,7 @@ class Keystone:
         answer = self._judge(document, loop.time(), allow_expired=allow_expired)
         self._opener[key] = answer
         self._opener.move_to_end(key)
-        while len(self._opener) > MOST_REMEMBERED:
+        while len(self._opener) > MAX_REMEMBERED:
             self._opener.popitem(last=False)
         return answer
 

@@ -59,15 +59,15 @@ async def usage(request: Request) -> Response:
         actor.project_id
     )
     shown = {
-        "image_size_total": _figures(max_bytes, held.bytes + held.held_bytes, MIB),
-        "image_count_total": _figures(max_images, held.images),
-        "image_count_uploading": _figures(max_uploading, held.uploading),
-        "image_stage_total": _figures(max_staged, held.staged_bytes, MIB),
+        "image_size_total": _usage_of(max_bytes, held.bytes + held.held_bytes, MIB),
+        "image_count_total": _usage_of(max_images, held.images),
+        "image_count_uploading": _usage_of(max_uploading, held.uploading),
+        "image_stage_total": _usage_of(max_staged, held.staged_bytes, MIB),
     }
     return Answer({"usage": shown})
 
 
-def _figures(most: int, used: int, unit: int = 1) -> dict[str, int]:
+def _usage_of(most: int, used: int, unit: int = 1) -> dict[str, int]:
     """Return a limit and what of it is used, in whole units; -1 is no limit, as in Keystone."""
     return {"limit": -1 if most >= UNLIMITED else most // unit, "usage": -(-used // unit)}
 

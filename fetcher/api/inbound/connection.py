@@ -19,8 +19,8 @@ from fetcher.api.inbound.file_sender import FileSender
 from fetcher.api.inbound.files_out import FilesOut
 from fetcher.api.inbound.framing import ambiguity_of
 from fetcher.api.inbound.parser import Parser
-from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS, Patience, unsent_by_kernel
 from fetcher.api.inbound.slices import Slices
+from fetcher.api.inbound.stall import LATER, LEAVING_SECONDS, StallTimer, unsent_by_kernel
 from fetcher.api.inbound.turns import Turns
 from fetcher.errors import Failure, HeadTooLarge, InvalidRequest, NotReady, RequestTooSlow
 from fetcher.settings.server import Inbound
@@ -96,8 +96,8 @@ class Connection(HttpToolsProtocol):
         self._is_over = False
         self._is_gone = False
         self._unsent = 0
-        self._upward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
-        self._downward = Patience(rules.stall_seconds, rules.min_bytes_per_second)
+        self._upward = StallTimer(rules.stall_seconds, rules.min_bytes_per_second)
+        self._downward = StallTimer(rules.stall_seconds, rules.min_bytes_per_second)
 
     @property
     def stall_milliseconds(self) -> int:
@@ -203,7 +203,7 @@ class Connection(HttpToolsProtocol):
             return
         self._parser.begin_body(self.headers)
         self._reading, self._head_bytes, self._frame_bytes = "body", 0, 0
-        self._upward = Patience(self._rules.stall_seconds, self._rules.min_bytes_per_second)
+        self._upward = StallTimer(self._rules.stall_seconds, self._rules.min_bytes_per_second)
         self._answering += 1
         self._crowd.begin(self)
         if self._place is Place.RESERVED and self.url.partition(b"?")[0] not in OPEN_PATHS:

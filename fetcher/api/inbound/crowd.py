@@ -11,7 +11,7 @@ from fetcher.settings.server import Inbound
 
 # So many of those sent away are disconnected a moment later: a client that comes back at once sends away
 # another, which does likewise, and everybody else waits at the door behind them.
-MOST_LEAVING = 1024
+MAX_LEAVING = 1024
 IPV6_CLIENT_BITS = 64  # One household or machine has at least so much (RFC 6177).
 
 
@@ -135,7 +135,7 @@ class Crowd:
                 self.exit(client)
                 client.leave_soon()
                 self._leaving[client] = None
-                if len(self._leaving) > min(MOST_LEAVING, self.most):
+                if len(self._leaving) > min(MAX_LEAVING, self.most):
                     self._let_go()
                 return True
         return False

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 # In one pass of the loop: each begins with a millisecond of its own, in which nobody else is served.
-MOST_BEGUN = 4
+MAX_BEGUN = 4
 
 Begin = Callable[[], None]
 
@@ -30,7 +30,7 @@ class Turns:
     def take(self, begin: Begin, *, is_probe: bool) -> None:
         """Begin a request: now, if few have begun in this pass, else in a later one."""
         lane = 0 if is_probe else 1
-        if self._begun[lane] >= MOST_BEGUN or self._lanes[lane]:
+        if self._begun[lane] >= MAX_BEGUN or self._lanes[lane]:
             self._lanes[lane].append(begin)
             return
         self._begun[lane] += 1
@@ -45,7 +45,7 @@ class Turns:
     def _next_pass(self) -> None:
         self._is_next_asked = False
         for lane, waiting in enumerate(self._lanes):
-            self._begun[lane] = min(MOST_BEGUN, len(waiting))
+            self._begun[lane] = min(MAX_BEGUN, len(waiting))
             if waiting:
                 self._ask_for_next()  # First: whatever one of them raises, the others begin.
             for _ in range(self._begun[lane]):

@@ -17,7 +17,7 @@ from fetcher.api.problems import base_url
 from fetcher.errors import InvalidRequest
 from fetcher.index.values import METADEF_ORDERS, Content, Item, Namespace, NamespaceQuery
 
-MOST_TYPES = 64
+MAX_TYPES = 64
 
 
 async def listing(request: Request) -> Response:
@@ -45,10 +45,10 @@ def read_query(request: Request) -> NamespaceQuery:
     if visibility not in {None, "public", "private"}:
         raise InvalidRequest(field="visibility", reason="visibility is one of public, private")
     types = params.get("resource_types")
-    names = None if types is None else tuple(types.split(",", MOST_TYPES))
-    if names is not None and len(names) > MOST_TYPES:
+    names = None if types is None else tuple(types.split(",", MAX_TYPES))
+    if names is not None and len(names) > MAX_TYPES:
         raise InvalidRequest(
-            field="resource_types", reason=f"at most {MOST_TYPES} resource types can be named"
+            field="resource_types", reason=f"at most {MAX_TYPES} resource types can be named"
         )
     page = read_page(request, METADEF_ORDERS)
     return NamespaceQuery(page=page, visibility=visibility, resource_types=names)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from fetcher.api.image_v2.attributes import WRITABLE, accepted
-from fetcher.api.image_v2.resources.patch import MOST_CHANGES, OPERATIONS
+from fetcher.api.image_v2.resources.patch import MAX_CHANGES, OPERATIONS
 from fetcher.api.image_v2.schemas import SINGLE, UUID, collection
 from fetcher.config import Settings
 
@@ -80,7 +80,7 @@ def _new_image(settings: Settings) -> Schema:
 
 
 def _patch(operation: Schema) -> Schema:
-    return {"type": "array", "items": operation, "maxItems": MOST_CHANGES}
+    return {"type": "array", "items": operation, "maxItems": MAX_CHANGES}
 
 
 _OPERATION: Schema = {

@@ -25,7 +25,7 @@ from fetcher.model import Actor
 TOKEN_COOKIE = "fetcher_token"  # noqa: S105 - the cookie's name
 FORM_COOKIE = "fetcher_form"
 FORM_FIELD = "proof"
-MOST_FIELDS = 400
+MAX_FIELDS = 400
 
 
 class Visitor:
@@ -167,7 +167,7 @@ def _pairs_of(body: bytes) -> list[tuple[str, str]]:
     if b"%00" in body or b"\0" in body:
         raise InvalidRequest(reason="the form has a NUL character, which no text may have")
     try:
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise InvalidRequest(reason="the form has too many fields") from error
 

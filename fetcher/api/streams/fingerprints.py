@@ -17,7 +17,7 @@ from fetcher.store.protocol import Store
 log = structlog.get_logger()
 
 FILE = "fingerprints.json"
-MOST_KEPT = 20_000  # As many as may be listed.
+MAX_KEPT = 20_000  # As many as may be listed.
 
 
 class Fingerprints:
@@ -46,7 +46,7 @@ class Fingerprints:
         archive = archive_of(image)
         key = _key(image.sha256 or "", archive)
         found = (self._known or {}).get(key)
-        if found is None and len(self._wanted) < MOST_KEPT:
+        if found is None and len(self._wanted) < MAX_KEPT:
             self._wanted[key] = (image, archive)
             self._news.set()
         return found
@@ -110,7 +110,7 @@ def _read(file: Path) -> dict[str, str]:
 
 def _write(file: Path, known: dict[str, str]) -> None:
     """Keep the newest of them; one that cannot be kept is computed again by the next process."""
-    newest = dict(list(known.items())[-MOST_KEPT:])
+    newest = dict(list(known.items())[-MAX_KEPT:])
     try:
         replace_file(file, msgspec.json.encode(newest))
     except OSError as error:

@@ -21,7 +21,7 @@ from fetcher.parsers.catalogues.entry import normal_arch, slug
 
 METADATA_NAMES = ("incus.tar.xz", "lxd.tar.xz")
 MEDIA_TYPE = "application/x-xz"
-MOST_TEXT = 255
+MAX_TEXT = 255
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def is_machine(image: Image) -> bool:
 def archive_of(image: Image) -> Archive:
     """Return the archive for an image, the same bytes for the same image."""
     properties = image.properties
-    name = (image.name or image.id)[:MOST_TEXT]
+    name = (image.name or image.id)[:MAX_TEXT]
     arch = normal_arch(properties.get("hw_architecture") or properties.get("architecture") or "x86_64")
     family = slug(properties.get("os_distro", "")) or slug(name) or image.id
     release = slug(properties.get("os_version", "")) or "latest"

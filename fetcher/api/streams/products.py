@@ -23,7 +23,7 @@ CONTENT_ID = "glance-fetcher:images"
 FTYPES = {"qcow2": "disk-kvm.img", "raw": "raw", "vmdk": "vmdk", "iso": "iso"}
 # By Debian's names, as all publishers of simplestreams have them.
 ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el", "i686": "i386"}
-MOST_TEXT = 255
+MAX_TEXT = 255
 
 Table = dict[str, Any]
 
@@ -70,7 +70,7 @@ def products_of(
 
 
 def _product(image: Image) -> Table:
-    name = (image.name or image.id)[:MOST_TEXT]
+    name = (image.name or image.id)[:MAX_TEXT]
     properties = image.properties
     family = slug(properties.get("os_distro", "")) or slug(name) or image.id
     arch = normal_arch(properties.get("hw_architecture") or properties.get("architecture") or "x86_64")
@@ -113,7 +113,7 @@ def _version(image: Image, fingerprint: Callable[[Image], str | None]) -> Table:
                 "sha256": archive.sha256,
                 "combined_disk-kvm-img_sha256": combined,
             }
-    return {"pubname": (image.name or image.id)[:MOST_TEXT], "label": "release", "items": items}
+    return {"pubname": (image.name or image.id)[:MAX_TEXT], "label": "release", "items": items}
 
 
 def dated(document: Table, updated: datetime) -> bytes:

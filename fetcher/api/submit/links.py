@@ -28,7 +28,7 @@ from fetcher.model import Actor, Image, Status
 
 log = structlog.get_logger()
 
-MOST_DIGITS = 12
+MAX_DIGITS = 12
 
 
 class LinkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,7 +120,7 @@ async def _image_of(request: Request, services: Services) -> Image:
     """
     query, settings = request.query_params, services.current.settings
     expires, signature = query.get("expires", ""), query.get("signature", "")
-    is_number = expires.isascii() and expires.isdigit() and len(expires) <= MOST_DIGITS
+    is_number = expires.isascii() and expires.isdigit() and len(expires) <= MAX_DIGITS
     is_number = is_number and not expires.startswith("0")  # One link has one form.
     if not settings.links.enabled or not is_number or len(query.multi_items()) != 3:
         raise LinkInvalid(reason="it was not made here, or was revoked")

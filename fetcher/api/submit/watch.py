@@ -10,8 +10,8 @@ from fetcher.importer import Importer
 from fetcher.model import Import
 
 STEP_SECONDS = 0.5
-MOST_POINTS = 240
-MOST_CURVES = 512
+MAX_POINTS = 240
+MAX_CURVES = 512
 HISTORY_SECONDS = 3600.0
 HISTORY_STEP_SECONDS = 5.0
 
@@ -38,9 +38,9 @@ class Curve:
         if self.points and seconds - self.points[-1][0] < self._step:
             return
         self.points.append((seconds, received_bytes))
-        if len(self.points) > MOST_POINTS:
+        if len(self.points) > MAX_POINTS:
             self.points = self.points[::2]
-            self._step = 2 * self.points[-1][0] / MOST_POINTS
+            self._step = 2 * self.points[-1][0] / MAX_POINTS
 
     def rates(self) -> list[Point]:
         """Seconds since the first look, and bytes per second up to then; never negative."""
@@ -108,6 +108,6 @@ class Watch:
                 if 0 < ago < 4 * STEP_SECONDS:  # Else it goes on from what an earlier process had.
                     curve.add(now - ago, 0)
         self._curves.move_to_end(record.id)
-        if len(self._curves) > MOST_CURVES:
+        if len(self._curves) > MAX_CURVES:
             self._curves.popitem(last=False)
         return curve

@@ -23,7 +23,7 @@ from fetcher.index.values import Content, Mode
 if TYPE_CHECKING:
     from fetcher.service import Service
 
-MOST_BYTES = 16_777_216  # Of one file; the well-known ones have a few kilobytes.
+MAX_BYTES = 16_777_216  # Of one file; the well-known ones have a few kilobytes.
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -89,9 +89,9 @@ def _members(path: Path) -> Iterator[Path]:
 
 def _document(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise InvalidRequest(reason=f"the file is larger than {MOST_BYTES:,} bytes")
+        text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise InvalidRequest(reason=f"the file is larger than {MAX_BYTES:,} bytes")
     document = parse(text)
     if not isinstance(document, dict):
         raise InvalidRequest(reason="the file does not hold a JSON object")

@@ -13,7 +13,7 @@ from fetcher.convert.sandbox.rules import Rules, Walls
 from fetcher.errors import ConversionUnavailable
 
 READ_BYTES = 65_536
-MOST_ERROR_BYTES = 4_096
+MAX_ERROR_BYTES = 4_096
 PIPE_SECONDS = 10.0
 SIGNALLED = 128  # bubblewrap reports a signal as an exit code above this.
 
@@ -101,7 +101,7 @@ async def _errors(process: asyncio.subprocess.Process) -> str:
     assert process.stderr is not None
     kept = b""
     while output := await process.stderr.read(READ_BYTES):
-        kept = (kept + output)[-MOST_ERROR_BYTES:]
+        kept = (kept + output)[-MAX_ERROR_BYTES:]
     return kept.decode("utf-8", "replace").strip()
 
 

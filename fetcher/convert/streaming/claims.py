@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from fetcher.convert.streaming.values import NotStreamable, unsafe
 
-MOST_CLAIMS = 1 << 17  # Within one look-back window; 12 MiB.
-MOST_KEPT = 1 << 19  # Ranges; 8 MiB.
-MOST_LATE = 1 << 17  # Clusters that come before their table; 12 MiB.
+MAX_CLAIMS = 1 << 17  # Within one look-back window; 12 MiB.
+MAX_KEPT = 1 << 19  # Ranges; 8 MiB.
+MAX_LATE = 1 << 17  # Clusters that come before their table; 12 MiB.
 
 
 class Claims:
@@ -38,7 +38,7 @@ class Claims:
             return
         self._starts.insert(at, start)
         self._ends.insert(at, end)
-        if len(self._starts) > MOST_CLAIMS:
+        if len(self._starts) > MAX_CLAIMS:
             raise NotStreamable("it has too many small clusters")
 
     def unused(self, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -63,7 +63,7 @@ class Claims:
             return
         self._kept_starts.append(start)
         self._kept_ends.append(end)
-        if len(self._kept_starts) > MOST_KEPT:
+        if len(self._kept_starts) > MAX_KEPT:
             raise NotStreamable("it has too many ranges that no table names")
 
     def claim_late(self, start: int, end: int) -> None:
@@ -76,7 +76,7 @@ class Claims:
         if at < 0 or self._kept_ends[at] < end or start in self._late:
             raise self._overlap()
         self._late.add(start)
-        if len(self._late) > MOST_LATE:
+        if len(self._late) > MAX_LATE:
             raise NotStreamable("too many clusters come before the tables that name them")
 
     def is_unused(self, start: int, end: int) -> bool:

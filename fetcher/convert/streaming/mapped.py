@@ -13,7 +13,7 @@ from fetcher.convert.streaming.values import PIECE_BYTES, Keep, NotStreamable, O
 from fetcher.convert.streaming.window import Blocks, Window
 from fetcher.model import BLOCK_BYTES
 
-MOST_PENDING = 1 << 21
+MAX_PENDING = 1 << 21
 
 Take = Callable[[bytes | memoryview], tuple[bytes | memoryview, int]]
 """Return what to write for the bytes of one piece, and how many of them were used."""
@@ -69,7 +69,7 @@ class Mapped:
             return
         self._serial += 1
         self._pending += count
-        if self._pending > MOST_PENDING:
+        if self._pending > MAX_PENDING:
             raise NotStreamable("its tables name too many clusters long before they come")
         self._batches[self._serial] = (pieces, count)
         heappush(self._heads, (first.host, self._serial, first))

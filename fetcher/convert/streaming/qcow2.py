@@ -32,7 +32,7 @@ FEATURES_AT, HEADER_LENGTH_AT, COMPRESSION_AT = 72, 100, 104
 DIRTY, CORRUPT, EXTERNAL, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
 OFFSET = (1 << 56) - (1 << 9)
 COMPRESSED, COPIED, ZERO = 1 << 62, 1 << 63, 1
-MOST_L1 = 1 << 19  # Entries; with clusters of 64 KiB a disk of 256 TiB.
+MAX_L1 = 1 << 19  # Entries; with clusters of 64 KiB a disk of 256 TiB.
 LOOK_BACK_CLUSTERS = 20
 NOWHERE = (1 << 64) - 1
 
@@ -58,7 +58,7 @@ def plan(head: bytes) -> Streamable | Staged:
         raise unsafe("qcow2", "l1", "its L1 table does not fit its disk, or is not where one may be")
     if l1_offset > max(PIECE_BYTES, LOOK_BACK_CLUSTERS * cluster):
         return Staged(reason="its L1 table comes behind its data, as after `qemu-img resize`")
-    if needed > MOST_L1:
+    if needed > MAX_L1:
         return Staged(reason="its L1 table is too large")
     inflate = inflate_zstd if compression else inflate_deflate
 

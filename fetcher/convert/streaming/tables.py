@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fetcher.convert.streaming.mapped import Piece
 
-MOST_BLOCKS = 1 << 21
+MAX_BLOCKS = 1 << 21
 """Entries of a table that streams: 2 TiB in blocks of 1 MiB; 16 MiB of memory."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from fetcher.convert.streaming.mapped import Mapped, Piece
-from fetcher.convert.streaming.tables import MOST_BLOCKS, numbers, pieces
+from fetcher.convert.streaming.tables import MAX_BLOCKS, numbers, pieces
 from fetcher.convert.streaming.values import Converter, Output, Recall, Staged, Streamable, unsafe
 
 SIGNATURE_AT, SIGNATURE = 0x40, b"\x7f\x10\xda\xbe"
@@ -34,7 +34,7 @@ def plan(head: bytes) -> Streamable | Staged:
         raise unsafe("vdi", "header", "its blocks do not cover its disk")
     if map_at < 512 or data_at < map_at + blocks * 4 or map_at % 512 or data_at % 512:
         raise unsafe("vdi", "table", "its block map or its data is not where one may be")
-    if blocks > MOST_BLOCKS:
+    if blocks > MAX_BLOCKS:
         return Staged(reason="its block map is too large")
 
     def start(recall: Recall | None) -> Converter:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from fetcher.convert.streaming.mapped import Mapped, Piece
-from fetcher.convert.streaming.tables import MOST_BLOCKS, numbers, pieces
+from fetcher.convert.streaming.tables import MAX_BLOCKS, numbers, pieces
 from fetcher.convert.streaming.values import (
     PIECE_BYTES,
     Converter,
@@ -30,7 +30,7 @@ FOOTER = Struct(">8sIIQI4sI4sQQHBBII")
 HEADER = Struct(">8sQQIIII")
 FOOTER_BYTES, HEADER_BYTES, SECTOR = 512, 1024, 512
 FIXED, DYNAMIC = 2, 3
-MOST_BYTES = 0xFF00_0000 * SECTOR
+MAX_BYTES = 0xFF00_0000 * SECTOR
 UNUSED = 0xFFFF_FFFF
 
 
@@ -52,7 +52,7 @@ def plan(head: bytes) -> Streamable | Staged:
     if table_at > PIECE_BYTES:
         return Staged(reason="its block table is not near its beginning")
     needed = -(-size // block)
-    if needed > MOST_BLOCKS:
+    if needed > MAX_BLOCKS:
         return Staged(reason="its block table is too large")
 
     def start(recall: Recall | None) -> Converter:
@@ -156,7 +156,7 @@ def _check_footer(footer: bytes, wanted: int) -> tuple[int, int]:
         raise unsafe("vhd", "footer", "the checksum of its footer is wrong")
     if disk_type != wanted:
         raise unsafe("vhd", "reference", "it is a differencing disk, or its type does not fit its layout")
-    if not 0 < size <= MOST_BYTES or (wanted == DYNAMIC and (at < FOOTER_BYTES or at % SECTOR)):
+    if not 0 < size <= MAX_BYTES or (wanted == DYNAMIC and (at < FOOTER_BYTES or at % SECTOR)):
         raise unsafe("vhd", "footer", "its size or its header is out of range")
     return size, at
 

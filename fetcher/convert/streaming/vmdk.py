@@ -32,8 +32,8 @@ SECTOR = 512
 GRAIN = Struct("<QI")
 GRAIN_HEADER, METADATA_KIND = 12, Struct("<I")
 END, TABLE, DIRECTORY, FOOTER = range(4)
-MOST_CAPACITY = 1 << 41  # Sectors: 1 PiB.
-MOST_PADDING = 128  # Sectors that a directory may be longer than its entries.
+MAX_CAPACITY = 1 << 41  # Sectors: 1 PiB.
+MAX_PADDING = 128  # Sectors that a directory may be longer than its entries.
 DESCRIPTOR_BYTES = 10_240
 STREAM = b'createType="streamOptimized"'
 
@@ -47,7 +47,7 @@ def plan(head: bytes) -> Streamable | Staged:
     if len(head) < COMPRESSION_AT + 2:
         raise unsafe("vmdk", "header", "its header is cut short")
     _, version, flags, capacity, grain, _, _, entries, _, directory, overhead = HEADER.unpack_from(head)
-    if not 1 <= version <= 3 or not 0 < capacity <= MOST_CAPACITY or entries != ENTRIES:
+    if not 1 <= version <= 3 or not 0 < capacity <= MAX_CAPACITY or entries != ENTRIES:
         raise unsafe("vmdk", "header", "its header is out of range")
     if grain & (grain - 1) or not 2 <= grain <= 256:
         raise unsafe("vmdk", "header", "its grain size is out of range")
@@ -162,7 +162,7 @@ class StreamVmdk:
         known = {
             END: range(1),
             TABLE: range(TABLE_SECTORS, TABLE_SECTORS + 1),
-            DIRECTORY: range(self._directory_sectors, self._directory_sectors + MOST_PADDING),
+            DIRECTORY: range(self._directory_sectors, self._directory_sectors + MAX_PADDING),
             FOOTER: range(1, 2),
         }
         if sectors not in known.get(kind, ()):

@@ -18,14 +18,14 @@ ENTRIES = 512
 TABLE = Struct(f"<{ENTRIES}I")
 TABLE_SECTORS = TABLE.size // SECTOR
 NO_GRAIN = bytes(TABLE.size)
-MOST_FRONT_SECTORS = 32_768
+MAX_FRONT_SECTORS = 32_768
 """Of tables that lie before the grains: 16 MiB, for a disk of 128 GiB with both its directories."""
-MOST_TABLES = 1 << 18
+MAX_TABLES = 1 << 18
 """Tables of one disk whose places are remembered: 8 TiB in grains of 64 KiB."""
-MOST_GRAINS = 1 << 22
+MAX_GRAINS = 1 << 22
 """Grains that wait for the table that names them: 32 MiB of memory."""
-MOST_EMPTY = 1 << 16
-MOST_DIRECTORIES = 8
+MAX_EMPTY = 1 << 16
+MAX_DIRECTORIES = 8
 BEHIND = (1 << 64) - 1
 """The place of the directory by a header that leaves it to the footer."""
 
@@ -49,7 +49,7 @@ class Layout:
     @property
     def is_large(self) -> bool:
         """Return whether the tables are more than are kept in memory."""
-        return self.count > MOST_TABLES or (self._is_front and self.front_sectors > MOST_FRONT_SECTORS)
+        return self.count > MAX_TABLES or (self._is_front and self.front_sectors > MAX_FRONT_SECTORS)
 
     @property
     def _is_front(self) -> bool:
@@ -209,7 +209,7 @@ class TablesBehind:
             self._first[sector] = table
         self._waiting[table].extend((entry, sector))
         self._waiting_grains += 1
-        if self._waiting_grains > MOST_GRAINS:
+        if self._waiting_grains > MAX_GRAINS:
             raise NotStreamable("its tables come too late to be compared with its grains")
 
     def table(self, sector: int, data: bytes) -> None:
@@ -217,7 +217,7 @@ class TablesBehind:
         found = named(data, has_zeros=self._has_zeros)
         if not found:
             self._empty.add(sector)
-            if len(self._empty) > MOST_EMPTY:
+            if len(self._empty) > MAX_EMPTY:
                 raise NotStreamable("it has more empty tables than are remembered")
             return
         table = self._first.pop(next(iter(found.values())), None)
@@ -238,7 +238,7 @@ class TablesBehind:
             if place != known and (known or (place and place not in self._empty)):
                 raise two_disks()
         self._directories.add(sector)
-        if len(self._directories) > MOST_DIRECTORIES:
+        if len(self._directories) > MAX_DIRECTORIES:
             raise unsafe("vmdk", "tables", "it has more directories than a disk may have")
 
     def footer(self, directory: int) -> None:

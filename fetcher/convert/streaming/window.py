@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 BLOCK_BYTES = 65_536
-MOST_BLOCK_BYTES = 1_048_576
+MAX_BLOCK_BYTES = 1_048_576
 
 
 class Window:
@@ -66,8 +66,8 @@ class Blocks:
             self._rest.clear()
         at = 0
         while len(chunk) - at >= BLOCK_BYTES:
-            yield chunk[at : at + MOST_BLOCK_BYTES]
-            at += MOST_BLOCK_BYTES
+            yield chunk[at : at + MAX_BLOCK_BYTES]
+            at += MAX_BLOCK_BYTES
         self._rest += chunk[at:]
 
     def finish(self) -> Iterator[bytes]:

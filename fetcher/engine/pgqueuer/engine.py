@@ -29,8 +29,8 @@ SWEEP_SECONDS = 5.0
 AGAIN_SECONDS = 1.0  # Before pgqueuer is started again.
 CLEAR_SECONDS = 600.0  # Between two clearings of what pgqueuer logs.
 BATCH = 10
-MOST_JOBS = 100  # At one host at a time; each is there for HOLD_SECONDS at most.
-MOST_TRIES = 8
+MAX_JOBS = 100  # At one host at a time; each is there for HOLD_SECONDS at most.
+MAX_TRIES = 8
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(seconds=60)
 
@@ -103,7 +103,7 @@ class PgqueuerEngine(PostgresEngine):
             manager = QueueManager(jobs.queries_on(self._driver), channel=Channel(jobs.JOBS_CHANNEL))
             retrying = partial(
                 DatabaseRetryEntrypointExecutor,
-                max_attempts=MOST_TRIES,
+                max_attempts=MAX_TRIES,
                 initial_delay=FIRST_WAIT,
                 max_delay=LONGEST_WAIT,
             )
@@ -113,7 +113,7 @@ class PgqueuerEngine(PostgresEngine):
             await manager.run(
                 dequeue_timeout=timedelta(seconds=SWEEP_SECONDS),
                 batch_size=BATCH,
-                max_concurrent_tasks=MOST_JOBS,
+                max_concurrent_tasks=MAX_JOBS,
                 heartbeat_timeout=timedelta(seconds=self.host.lease_seconds),
                 log_aggregation_interval=timedelta(0),
                 shutdown_on_listener_failure=True,

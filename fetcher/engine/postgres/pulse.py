@@ -19,7 +19,7 @@ log = structlog.get_logger()
 RENEWALS_PER_LEASE = 6
 SIGN_SECONDS = 1.0
 # A loop that stands still for so many leases will not come back: others may have what it ran.
-MOST_SILENT_LEASES = 10
+MAX_SILENT_LEASES = 10
 
 # Rows that are being written are left to the next turn: renewals must not queue for one of them.
 RENEW = """WITH forgotten AS (DELETE FROM hosts WHERE lease_until < clock_timestamp() - interval '1 day'),
@@ -105,7 +105,7 @@ class Pulse:
         try:
             while True:
                 await asyncio.sleep(seconds)
-                if time.monotonic() - self._seen < MOST_SILENT_LEASES * self._host.lease_seconds:
+                if time.monotonic() - self._seen < MAX_SILENT_LEASES * self._host.lease_seconds:
                     # Again at once where it fails: a connection that broke long ago shows it only now.
                     await self._renew() or await self._renew()
         finally:

@@ -28,7 +28,7 @@ from fetcher.parsers.bucket_errors import parse_bucket_error
 from fetcher.parsers.bucket_uploads import completed_etag, completion, is_completed, is_etag, parse_upload_id
 from fetcher.transport import CallAnswer, Outgoing, SourceRequest, make_printable
 
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 MIB = 1 << 20
 LOST = "it has dropped the parts that it had taken"
 TAKEN = "there is an object of that name already; ask for replace to have it replaced"
@@ -90,7 +90,7 @@ class Upload:
         self._calls = Calls(job, dialect_of(job))
         self._url = job.secrets.url
         self._resume: dict[str, Any] = dict(job.secrets.resume)
-        least = ceil(job.reading.size / MOST_PARTS / MIB) * MIB
+        least = ceil(job.reading.size / MAX_PARTS / MIB) * MIB
         self.part_bytes = max(job.settings.exports.part_bytes, least)
 
     async def whole(self) -> dict[str, str]:

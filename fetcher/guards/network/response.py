@@ -39,7 +39,7 @@ LABELS = frozenset(
 )
 # What an upload to a store is cut into, where that store kept it as it came: chunks as in HTTP, or signed.
 _AWS_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;chunk-signature=[0-9a-f]{0,64})?\r\n")
-MOST_AWS_CHUNK_BYTES = 16 + len(";chunk-signature=") + 64 + 2
+MAX_AWS_CHUNK_BYTES = 16 + len(";chunk-signature=") + 64 + 2
 _CHARSET = re.compile(r"(utf|iso|windows|cp)-?[0-9]{1,4}(-[0-9]{1,2})?")
 # The type of the file in the field that is not for it.
 _MEDIA_TYPE = re.compile(r"(application|binary|text|image)/[a-z0-9.+-]{1,100}")
@@ -57,7 +57,7 @@ KNOWN_CODINGS = frozenset(
         *KEPT_CODINGS,
     }
 )
-MOST_BYTES = 2**63 - 1
+MAX_BYTES = 2**63 - 1
 # The parser alone would take a mebibyte, and a head is kept as long as its body is read.
 MAX_HEAD_CHARACTERS = 65_536
 
@@ -119,7 +119,7 @@ def check_chunks(beginning: bytes) -> None:
     """Refuse a body labelled aws-chunked that is still in chunks; most stores keep the label alone.
 
     Args:
-        beginning: At least the first MOST_AWS_CHUNK_BYTES, or all there is.
+        beginning: At least the first MAX_AWS_CHUNK_BYTES, or all there is.
 
     Raises:
         EncodingForbidden: It begins with the line of a chunk.
@@ -196,7 +196,7 @@ def _check_framing(fields: dict[str, list[str]], version: tuple[int, int]) -> tu
         return None, True
     if not lengths:
         return None, False
-    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) > MOST_BYTES:
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) > MAX_BYTES:
         raise BadResponse(reason="its Content-Length is not one number")
     return int(lengths[0]), False
 

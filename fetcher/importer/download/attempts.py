@@ -1,28 +1,24 @@
 """Trying sources until the bytes are in: resuming where that is safe, waiting where it may help."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from datetime import UTC, datetime
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from fetcher.aio.retry import retry_while_short, shortage_wait
-from fetcher.config import Settings
 from fetcher.convert.streaming import NotStreamable
 from fetcher.errors import ChecksumMismatch, Failure, Rejection, Shortage
 from fetcher.guards.stream.size import check_declared, check_length
 from fetcher.importer.download.budget import Budget
 from fetcher.importer.download.open_source import RangeRequest, SourceOpener, Unchanged
+from fetcher.importer.download.protocol import Job
 from fetcher.importer.download.retry_policy import OF_THE_BYTES, RetryPolicy, may_ask_elsewhere
 from fetcher.importer.download.sources import Sources
 from fetcher.importer.download.version import Version
-from fetcher.importer.place import Place
 from fetcher.importer.receive.receiver import Receiver
 from fetcher.importer.receive.receiver_factory import ReceiverFactory
-from fetcher.importer.records.subscribers import Subscribers
-from fetcher.importer.records.verdicts import hidden_of, truth_of, verdict_of
 from fetcher.importer.tracing import span
 from fetcher.index.values import ResumeState
 from fetcher.lifecycle import Event
@@ -44,43 +40,6 @@ class _Nothing:
 
     async def read(self) -> bytes:
         return b""
-
-
-class Proof(Protocol):
-    """The digests that are expected, as attempts see them; `Verification` has them."""
-
-    def is_proven(self) -> bool:
-        """Return whether an expected digest will show if parts of different answers fit together."""
-
-    def opened(self, source: Source) -> None:
-        """Look at an answer before any of its bytes is taken; may refuse it."""
-
-
-class Job(Protocol):
-    """The job as its attempts see it; `DownloadJob` is one."""
-
-    @property
-    def settings(self) -> Settings:
-        """Return the limits in force when the job began."""
-
-    @property
-    def subscribers(self) -> Subscribers:
-        """Return the imports that see how far the attempts are."""
-
-    @property
-    def resume_state(self) -> ResumeState:
-        """Return what an earlier process left of the job."""
-
-    @property
-    def verification(self) -> Proof:
-        """Return what is known of the digests that the bytes are to have."""
-
-    @property
-    def place(self) -> Place:
-        """Return the job's place among the others, where its own connection counts."""
-
-    async def verify(self, receiver: Receiver, stated: dict[str, str]) -> ChecksumMismatch | None:
-        """Compare a complete body with every expected digest; a mismatch where not even one is met."""
 
 
 class Attempts:
@@ -125,7 +84,7 @@ class Attempts:
                     self._receiver = await retry_while_short(self._receivers.restore)
                 while True:
                     try:
-                        with span("attempt"):
+                        with span("attempt") if self._job.context.is_traced else nullcontext():
                             return await self._attempt_streaming()
                     except Shortage as failure:
                         await self._wait_for_resources(failure)
@@ -190,19 +149,19 @@ class Attempts:
 
     async def _attempt(self) -> Receiver:
         offset, if_range = self._where()
-        self._subscribers.begin_attempt(self._sources.shown, offset)
+        self._subscribers.begin_attempt(self._sources.url.redacted, offset)
         if len(self._subscribers.attempts) > 1:  # The claim has written the first one.
             await self._subscribers.write()
         if self._receiver is not None and offset and offset == self.version.declared_bytes:
             await self._receiver.take(_Nothing(), PeerClock(asyncio.get_running_loop().time), is_proven=True)
         else:
-            await self._job.place.go(self._sources.origin)
+            await self._job.place.go(self._sources.url.origin)
             await self._pull(offset, if_range)
         assert self._receiver is not None
         mismatch = await self._job.verify(self._receiver, self.version.stated_digests)
         if mismatch is not None and self._may_differ(mismatch):
             raise mismatch
-        self._finish_attempt(None, 0.0)
+        self._subscribers.finish_attempt(None, 0.0)
         return self._receiver
 
     def _may_differ(self, mismatch: ChecksumMismatch) -> bool:
@@ -233,7 +192,7 @@ class Attempts:
             try:
                 source = await self._opener.open(stack, asked)
             except Unchanged:
-                self._finish_attempt(None, 0.0)
+                self._subscribers.finish_attempt(None, 0.0)
                 raise
             await self._take(source, stack)
 
@@ -336,28 +295,11 @@ class Attempts:
         if wait is not None:
             wait = max(wait, self._opener.quiet_seconds())
         is_of_a_mirror = may_ask_elsewhere(failure, hops) and not failure.public().is_retryable()
-        self._finish_attempt(failure, wait or 0.0, ELSEWHERE if wait is not None and is_of_a_mirror else "")
+        self._subscribers.finish_attempt(
+            failure, wait or 0.0, ELSEWHERE if wait is not None and is_of_a_mirror else ""
+        )
         if wait is None:
             raise failure
         self._subscribers.move(Event.PAUSE, phase=None)
         await self._subscribers.write()
         await asyncio.sleep(wait)
-
-    def _finish_attempt(self, failure: Failure | None, wait: float, retry_note: str = "") -> None:
-        if not self._subscribers.attempts or self._subscribers.attempts[-1].code is not None:
-            return
-        verdict = verdict_of(failure) if failure else None
-        attempt = self._subscribers.attempts[-1]
-        if failure is not None:
-            addresses = [hop.address for hop in attempt.hops]
-            log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
-        self._subscribers.change(
-            {
-                "ended_at": datetime.now(UTC),
-                "code": verdict.code if verdict else "ok",
-                "reason": verdict.title + retry_note if verdict else None,
-                "truth": hidden_of(failure) if failure else None,
-                "received_bytes": max(0, self._subscribers.progress.received_bytes - attempt.offset),
-                "wait_seconds": wait,
-            }
-        )

@@ -9,7 +9,7 @@ from fetcher.importer.download.stretch import Stretch
 LEAST_SHARE = 0.5
 # So many parts are under way between one connection that leads to the end and the next.
 CYCLE_PARTS = 4
-MOST_REPAIRS = 2
+MAX_REPAIRS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class Chain:
 
     def _rest_of_failed(self) -> Range | None:
         failed = next(one for one in self._stretches if one.failure is not None)
-        if failed.repairs >= MOST_REPAIRS or len(self._stretches) == 1:
+        if failed.repairs >= MAX_REPAIRS or len(self._stretches) == 1:
             return None
         stop = None if failed.stop == self.end else failed.stop
         return Range(start=failed.position, stop=stop, held_bytes=0, failed=failed)

@@ -91,7 +91,7 @@ class SourceOpener:
             return await own.enter_async_context(self._gate.open(request, self._settings, lambda _hop: None))
 
         origin = Origin(
-            name=self._sources.origin, open=part, close_first=stack.aclose, quiet=self._keep_quiet
+            name=self._sources.url.origin, open=part, close_first=stack.aclose, quiet=self._keep_quiet
         )
         return ParallelRangeReader(source, origin, rules, self._connections, used)
 

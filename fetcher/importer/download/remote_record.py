@@ -14,7 +14,7 @@ from fetcher.index.values import Secrets
 from fetcher.model import Digest, RemoteImage, is_property
 from fetcher.transport import Gate, SourceRequest
 
-MOST_RECORD_BYTES = 1_048_576
+MAX_RECORD_BYTES = 1_048_576
 
 
 class RemoteRecord(msgspec.Struct, frozen=True):
@@ -98,7 +98,7 @@ async def _read_record(gate: Gate, request: SourceRequest, remote: RemoteImage, 
         ):
             while chunk := await source.read():
                 text += chunk
-                if len(text) > MOST_RECORD_BYTES:
+                if len(text) > MAX_RECORD_BYTES:
                     raise _unusable(remote, "its record is too large")
     except TimeoutError as error:
         raise _unusable(remote, "its record does not arrive") from error

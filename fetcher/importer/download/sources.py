@@ -17,6 +17,8 @@ class Sources:
         expects_digest: Tells whether digests of all submitters will show a change of the bytes on their way.
 
     Attributes:
+        current: The number of the present one.
+        url: The present one.
         ca_pem: Authorities that are trusted for all of them.
         dialect: Speaks for us at the first one's origin.
 
@@ -43,31 +45,22 @@ class Sources:
         self._dead: set[int] = set()
         self._failed: set[int] = set()
         self.current = first if first < len(self._urls) else 0
+        self.url = self._urls[self.current]
 
     def __len__(self) -> int:
         """Return how many may still be asked."""
         return len(self._urls) - len(self._dead)
 
     @property
-    def shown(self) -> str:
-        """Return the present one, without its secrets."""
-        return self._urls[self.current].redacted
-
-    @property
-    def origin(self) -> str:
-        """Return where the present one is."""
-        return self._urls[self.current].origin
-
-    @property
     def is_home(self) -> bool:
         """Return whether that is where the first one is, too."""
-        return self.origin == self._urls[0].origin
+        return self.url.origin == self._urls[0].origin
 
     def request(self, offset: int = 0, if_range: str | None = None) -> SourceRequest:
         """Ask the present one for the bytes from `offset` on."""
         headers = self._headers if self.is_home else {}
         return SourceRequest(
-            url=self._urls[self.current],
+            url=self.url,
             headers=headers,
             offset=offset,
             if_range=if_range,
@@ -96,6 +89,6 @@ class Sources:
         for step in range(1, count + 1):
             number = (self.current + step) % count
             if number not in self._dead:
-                self.current = number
+                self.current, self.url = number, self._urls[number]
                 break
         return self.current not in self._failed

@@ -2,7 +2,7 @@
 
 from fetcher.importer.download.validator import validator_of
 from fetcher.index.values import ResumeState
-from fetcher.transport import Source, is_strong
+from fetcher.transport import Source
 
 
 class Version:
@@ -41,4 +41,5 @@ class Version:
         self.stated_digests = (self.stated_digests if self.is_pieced else {}) | source.digests
         self.headers = source.headers
         is_first = not current and not self.is_pieced
-        self.etag = source.etag if is_first and is_strong(source.etag) else None
+        is_strong = source.etag is not None and self.validator == source.etag
+        self.etag = source.etag if is_first and is_strong else None

@@ -14,7 +14,7 @@ from fetcher.importer.stages.expected_digests import ChecksumFile
 from fetcher.model import Digest, Value
 from fetcher.transport import Gate, Peek, SourceRequest, SumsRequest, fetch_small
 
-MOST_REQUESTS = 14  # Of one look, so that it is no burden on anybody's server.
+MAX_REQUESTS = 14  # Of one look, so that it is no burden on anybody's server.
 SECONDS = 20.0
 
 # Beside the image, best first: files about it alone, then those about the folder.
@@ -64,7 +64,7 @@ async def find_beside(gate: Gate, image: SourceRequest, found: Peek, settings: S
         linked = await _linked(gate, ask(folder), settings)
         own = parts.path.rpartition("/")[2]
         names = _ordered(linked, unquote(own)) if linked else [*(own + end for end in OWN), *SHARED]
-        for name in names[: MOST_REQUESTS - 1]:
+        for name in names[: MAX_REQUESTS - 1]:
             request = SumsRequest(
                 file=ask(urljoin(folder, name)), name=unquote(own), path=unquote(parts.path)
             )

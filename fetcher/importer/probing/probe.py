@@ -187,10 +187,10 @@ class Probe:
         return chain
 
     async def _listed(self, found: Peek, project_id: str) -> Digest | None:
+        if self._secrets.checksum_url is None:
+            return None
         dialect = self._way.dialect if self._way else None
         request = sums_request(self._secrets, self._urls, project_id, self._submission.ca_pem, dialect)
-        if request is None:
-            return None
         try:
             file = await ChecksumFile.fetch(self._gate, request, self._settings)
             return file.settle(found.hops, found.headers.get("content-disposition")).digest

@@ -7,7 +7,7 @@ from typing import Any
 
 from fetcher.pipeline import WorkerPool
 
-MOST_PIECES = 3  # Of about a mebibyte; where there is a crowd, one, because others use the processors.
+MAX_PIECES = 3  # Of about a mebibyte; where there is a crowd, one, because others use the processors.
 
 
 class PiecesAhead:
@@ -43,7 +43,7 @@ class PiecesAhead:
             self._making = asyncio.create_task(self._run())
 
     def _may_make(self) -> bool:
-        most = 1 if self._worker_pool.is_crowded else MOST_PIECES
+        most = 1 if self._worker_pool.is_crowded else MAX_PIECES
         is_open = self._failure is None and not self._is_closed
         return is_open and len(self._ready) < most and self._has_work()
 

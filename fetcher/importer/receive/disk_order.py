@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 
 from fetcher.convert.streaming import PIECE_BYTES
 
-MOST_HELD_BYTES = 16_777_216
+MAX_HELD_BYTES = 16_777_216
 """The distance that parts may come ahead: qemu-img writes up to sixteen requests of 1 MiB side by side."""
 ZEROS = bytes(PIECE_BYTES)
 
@@ -13,7 +13,7 @@ ZEROS = bytes(PIECE_BYTES)
 class DiskOrder:
     """Holds parts that come too early, and fills what never comes with zeros.
 
-    A part is let go, with zeros before it, when more than `MOST_HELD_BYTES` wait. One that comes
+    A part is let go, with zeros before it, when more than `MAX_HELD_BYTES` wait. One that comes
     after that for a place which has gone by is late: the caller has to write it there.
 
     Attributes:
@@ -40,7 +40,7 @@ class DiskOrder:
             # A copy: a view would keep alive the whole block that it is a part of.
             heappush(self._held, (offset, self._serial, bytes(data)))
             self._held_bytes += len(data)
-        while self._held and (self._held[0][0] == self.position or self._held_bytes > MOST_HELD_BYTES):
+        while self._held and (self._held[0][0] == self.position or self._held_bytes > MAX_HELD_BYTES):
             yield from self._let_go()
 
     def finish(self, size: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Small pieces on their way into a thread, joined: each hand-over costs as much as many kilobytes do."""
 
-MOST_BYTES = 524_288
+MAX_BYTES = 524_288
 
 
 class Gathering:
@@ -19,7 +19,7 @@ class Gathering:
     @property
     def is_enough(self) -> bool:
         """Return whether they are worth a hand-over."""
-        return self._size >= min(MOST_BYTES, max(1, self._taken_bytes))
+        return self._size >= min(MAX_BYTES, max(1, self._taken_bytes))
 
     def take(self) -> bytes:
         """Return all of them."""

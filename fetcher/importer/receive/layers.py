@@ -13,14 +13,8 @@ from fetcher.errors import FormatUnsafe, TooManyBytes
 from fetcher.guards import Chain, GuardContext, Purpose
 from fetcher.guards.base import Guard
 from fetcher.importer.receive.converting import Converting, ConvertingPeer
-from fetcher.importer.receive.unpacking import (
-    HeadPeer,
-    Unpacking,
-    UnpackingPeer,
-    is_packed,
-    read_head,
-    wants_disk,
-)
+from fetcher.importer.receive.head import HeadPeer, is_packed, read_head
+from fetcher.importer.receive.unpacking import Unpacking, UnpackingPeer, wants_disk
 from fetcher.importer.records.requests import target_of
 from fetcher.model import Submission
 from fetcher.pipeline import Judges, Peer, PeerClock, Watched, WorkerPool
@@ -99,13 +93,10 @@ class Layers:
     converting: Converting | None = field(default=None, init=False)
     result: Chain | None = field(default=None, init=False)
     is_plain: bool = field(default=True, init=False)
-
-    def __post_init__(self) -> None:
-        """Nothing has been looked at yet."""
-        self._packed_guards: list[Guard] = []
-        self._peers: list[UnpackingPeer | ConvertingPeer] = []
-        self._head: list[bytes] = []
-        self._image_head: list[bytes] = []
+    _packed_guards: list[Guard] = field(default_factory=list, init=False)
+    _peers: list[UnpackingPeer | ConvertingPeer] = field(default_factory=list, init=False)
+    _head: list[bytes] = field(default_factory=list, init=False)
+    _image_head: list[bytes] = field(default_factory=list, init=False)
 
     async def open(self, peer: Peer, clock: PeerClock) -> Incoming:
         """Return what a peer's bytes become; looks at the first ones, where they have not been looked at.

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fetcher.aio.shield import shielded
 from fetcher.config import Settings
@@ -240,15 +241,18 @@ class Receiver:
 
     def complete(self) -> Complete:
         """Return what was taken in, once it is whole."""
-        digests = self.digests()
+        digests = received = self.digests()
+        stages: dict[str, Any] = {}
+        if not self._layers.is_plain:
+            received, stages = self._layers.digests() or digests, self._layers.story()
         return Complete(
             staged=self.staged,
             size=self.kept_bytes,
             digests=digests,
-            received_digests=self._layers.digests() or digests,
+            received_digests=received,
             format=self.format,
             received_bytes=self.received_bytes,
-            stages=self._layers.story(),
+            stages=stages,
         )
 
     @property

@@ -1,7 +1,7 @@
 """The receivers of one download: empty ones, and the one that an earlier process left."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fetcher.config import Settings
 from fetcher.errors import Shortage
@@ -44,11 +44,8 @@ class ReceiverFactory:
     marked: Callable[[], None]
     headroom: Callable[[], Awaitable[Headroom | None]]
     streams: bool = True
-
-    def __post_init__(self) -> None:
-        """Go on counting files where an earlier process stopped."""
-        self._shown_format: FormatVerdict | None = None
-        self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
+    _shown_format: FormatVerdict | None = field(default=None, init=False)
+    _number: int | None = field(default=None, init=False)
 
     async def fresh(self, stated: Collection[str] = ()) -> Receiver:
         """Return an empty one.
@@ -60,10 +57,11 @@ class ReceiverFactory:
             StoreFull: There is no room for even one more file.
             StoreFailed: The store refuses.
         """
+        if self._number is None:  # Goes on counting files where an earlier process stopped.
+            self._number = int(self.resume_state.staged.rpartition(".")[2] or 0)
         self._number += 1
-        chain = await self._chain(
-            Purpose.PULL
-        )  # Before there is a file that a failure here would leave behind.
+        # Before there is a file that a failure here would leave behind.
+        chain = await self._chain(Purpose.PULL)
         return self._make(await self.context.store.stage(self.pull_id, self._number), chain, stated)
 
     async def restore(self) -> Receiver | None:
@@ -121,13 +119,15 @@ class ReceiverFactory:
     def _make(
         self, staged: Staged, chain: Chain, stated: Collection[str] = (), begun_with: str = ""
     ) -> Receiver:
-        self.subscribers.progress.restart()
+        if self.subscribers.progress.received_bytes:
+            self.subscribers.progress.restart()
 
         def count(size: int) -> None:
             self.subscribers.receive(size)
-            if receiver.format is not None and receiver.format is not self._shown_format:
-                self._shown_format = receiver.format
-                self.subscribers.change(format=receiver.format)
+            found = receiver.format
+            if found is not None and found is not self._shown_format:
+                self._shown_format = found
+                self.subscribers.change(format=found)
 
         promised, checksum = self.promised(), self.settings.checksum
         computed = checksum.algorithms

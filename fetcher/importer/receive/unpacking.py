@@ -8,20 +8,17 @@ from typing import Any
 import msgspec
 
 from fetcher.config import Settings
-from fetcher.guards.base import Guard
 from fetcher.importer.receive.ahead import FetchingBeside, PiecesAhead
 from fetcher.importer.receive.gathering import Gathering
 from fetcher.model import BLOCK_BYTES, Submission
 from fetcher.pipeline import Judges, OrderedQueues, Peer, PeerClock, WorkerPool
 from fetcher.unpack import (
-    HEAD_BYTES,
     MAX_PIECE_BYTES,
     Evidence,
     Piece,
     Unpacker,
     UnpackLimits,
     plain,
-    recognise,
 )
 
 DEAR_WEIGHT = 10  # Of xz and bzip2, which keep a whole processor busy.
@@ -268,47 +265,3 @@ class UnpackingPeer:
         await (self._judges.feed(packed) if packed else self._judges.finish())
         await (self._unpacking.feed(packed) if packed else self._unpacking.finish())
         self._is_over = not packed
-
-
-class HeadPeer:
-    """A peer whose first bytes have been looked at.
-
-    Args:
-        chunks: Already read.
-    """
-
-    def __init__(self, chunks: Sequence[bytes], peer: Peer) -> None:
-        self._chunks = deque(chunks)
-        self._peer = peer
-
-    async def read(self) -> bytes:
-        """Return what was read first, then what comes."""
-        return self._chunks.popleft() if self._chunks else await self._peer.read()
-
-
-async def read_head(
-    chunks: list[bytes], peer: Peer, clock: PeerClock, guards: Sequence[Guard], enough: int = HEAD_BYTES
-) -> bytes:
-    """Add to `chunks` until there are enough bytes; they hold less only where the peer has no more.
-
-    Raises:
-        SourceFailure: The peer broke off first; another may go on with the byte after.
-        Failure: What a guard of the peer raised.
-    """
-    size = sum(map(len, chunks))
-    while size < enough and (not chunks or chunks[-1]):
-        clock.start()
-        try:
-            chunk = await peer.read()
-        finally:
-            clock.stop()
-        chunks.append(chunk)
-        size += len(chunk)
-        for guard in guards if chunk else ():
-            guard.feed(chunk)
-    return b"".join(chunks)[:enough]
-
-
-def is_packed(head: bytes) -> bool:
-    """Return whether a body that begins so is packed in a way that is known."""
-    return recognise(head[:HEAD_BYTES]) is not None

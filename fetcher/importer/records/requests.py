@@ -134,14 +134,16 @@ def sums_request(
     project: str,
     ca_pem: str | None = None,
     dialect: Dialect | None = None,
-) -> SumsRequest | None:
+) -> SumsRequest:
     """Ask for the checksum file and its signature; what is secret goes along to the image's origin alone.
+
+    Args:
+        secrets: Of a submission that names such a file.
 
     Raises:
         InvalidUrl: It can never be fetched.
     """
-    if secrets.checksum_url is None:
-        return None
+    assert secrets.checksum_url is not None
     home = urls.check(secrets.url).origin
 
     def ask(raw: str) -> SourceRequest:

@@ -8,13 +8,17 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import structlog
 
 from fetcher.aio.retry import retry_write
-from fetcher.errors import Cancelled
+from fetcher.errors import Cancelled, Failure
 from fetcher.importer.records.running_import import Progress, RunningImport
+from fetcher.importer.records.verdicts import hidden_of, truth_of, verdict_of
 from fetcher.index.protocol import Index
 from fetcher.lifecycle import Event
 from fetcher.model import Attempt, Hop, Import, Phase
+
+log = structlog.get_logger()
 
 LATEST_HOPS = 3  # Attempts at the end whose hops are kept, beside the first one's.
 
@@ -121,6 +125,32 @@ class Subscribers:
             self.attempts = self.attempts[:-1]
             for running in self.followers.values():
                 running.change(attempts=self._seen_by(running))
+
+    def finish_attempt(self, failure: Failure | None, wait: float, retry_note: str = "") -> None:
+        """Note how the running attempt ended; one that has ended stays as it is.
+
+        Args:
+            failure: None where its bytes are whole.
+            wait: Seconds until the next one.
+            retry_note: Added to the reason that the submitter sees.
+        """
+        if not self.attempts or self.attempts[-1].code is not None:
+            return
+        verdict = verdict_of(failure) if failure else None
+        attempt = self.attempts[-1]
+        if failure is not None:
+            addresses = [hop.address for hop in attempt.hops]
+            log.info("attempt.failed", url=attempt.url, addresses=addresses, **truth_of(failure))
+        self.change(
+            {
+                "ended_at": datetime.now(UTC),
+                "code": verdict.code if verdict else "ok",
+                "reason": verdict.title + retry_note if verdict else None,
+                "truth": hidden_of(failure) if failure else None,
+                "received_bytes": max(0, self.progress.received_bytes - attempt.offset),
+                "wait_seconds": wait,
+            }
+        )
 
     def add_hop(self, hop: Hop) -> None:
         """Show a hop of the running attempt as soon as it is known, or its later, fuller form."""

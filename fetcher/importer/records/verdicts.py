@@ -14,7 +14,7 @@ from fetcher.model import Import, Verdict
 
 log = structlog.get_logger()
 
-MOST_CHARACTERS = 500  # Of what the other end said.
+MAX_CHARACTERS = 500  # Of what the other end said.
 
 OK = Verdict(code="ok", title="The image was imported.")
 DELIVERED = Verdict(code="ok", title="The image is active at the target image service.")
@@ -52,8 +52,8 @@ def end_of(failure: Failure) -> Event:
 
 def truth_of(failure: Failure) -> dict[str, str]:
     """Return the facts for log and audit trail; texts of the other end are cut to a line and escaped."""
-    cause = ascii(failure.__cause__)[:MOST_CHARACTERS]
-    said = " ".join(getattr(failure, "__notes__", ()))[:MOST_CHARACTERS]
+    cause = ascii(failure.__cause__)[:MAX_CHARACTERS]
+    said = " ".join(getattr(failure, "__notes__", ()))[:MAX_CHARACTERS]
     return {"code": failure.code, "message": str(failure), "cause": cause, **({"said": said} if said else {})}
 
 
@@ -61,7 +61,7 @@ def hidden_of(failure: Failure | None) -> dict[str, str] | None:
     """Return what really ended an attempt, for administrators; None where the public form says it."""
     if failure is None or failure.public() is failure:
         return None
-    return {"code": failure.code, "message": str(failure)[:MOST_CHARACTERS]}
+    return {"code": failure.code, "message": str(failure)[:MAX_CHARACTERS]}
 
 
 async def fail(

@@ -15,7 +15,7 @@ NEWS_SECONDS = 2.0  # Another host's news may be lost with its connection: then 
 
 
 class ClusterSlots:
-    """Takes a slot for each pull where other hosts count it; a host that is alone needs none.
+    """Takes a slot for each pull where other hosts count it; a host that is alone asks for none.
 
     Args:
         tasks: Runs what nobody waits for.
@@ -45,9 +45,8 @@ class ClusterSlots:
 
     def ask(self, pull_id: str, slot: Slot, ticket: Ticket) -> None:
         """Begin to take a place for a pull."""
-        if self._engine.is_shared:
-            work = self._enter(pull_id, slot, ticket)
-            self.asked[pull_id] = asyncio.create_task(work, name=f"enter {pull_id}")
+        work = self._enter(pull_id, slot, ticket)
+        self.asked[pull_id] = asyncio.create_task(work, name=f"enter {pull_id}")
 
     async def has(self, pull_id: str) -> bool:
         """Return whether a pull got its place, as soon as that is known."""
@@ -79,8 +78,7 @@ class ClusterSlots:
 
     def seal(self, pull_id: str) -> None:
         """Let nobody of another host join a pull any more."""
-        if self._engine.is_shared:
-            self._tasks.start(retry_write(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
+        self._tasks.start(retry_write(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
 
     async def leave(self, pull_id: str) -> None:
         """Give a pull's place back, if it got one."""

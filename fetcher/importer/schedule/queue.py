@@ -14,7 +14,7 @@ from fetcher.importer.schedule.origin_queue import OriginQueue
 from fetcher.index.values import Waiting
 from fetcher.settings.imports import Imports
 
-MOST_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
+MAX_FOLLOWERS = 100  # Of one pull that are let in at a time: each is a task and a write.
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -253,9 +253,9 @@ class FairQueue:
         if slot.caps is not caps or self._open.get(slot.request) is not slot:
             return
         alike = self._alike.get(slot.request, {})
-        if len(alike) > MOST_FOLLOWERS:
+        if len(alike) > MAX_FOLLOWERS:
             self.followed[slot.request] = None
-        for ticket in list(islice(alike.values(), MOST_FOLLOWERS)):
+        for ticket in list(islice(alike.values(), MAX_FOLLOWERS)):
             self._remove(ticket)
             yield slot, ticket
 

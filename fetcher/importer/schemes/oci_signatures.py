@@ -28,10 +28,10 @@ from fetcher.parsers.oci_signatures import (
 )
 from fetcher.settings.guards.publishers import PublisherRule
 from fetcher.transport.signed.plain_signatures import Key, split_keys, verify_plain
-from fetcher.transport.signed.sigstore_bundles import MOST_BYTES, verify_bundle
+from fetcher.transport.signed.sigstore_bundles import MAX_BYTES, verify_bundle
 from fetcher.transport.signed.sigstore_promises import verify_promised
 
-MOST_SIGNATURES = 16  # Looked at of one image, of each kind; whoever may push could leave any number.
+MAX_SIGNATURES = 16  # Looked at of one image, of each kind; whoever may push could leave any number.
 _IMAGE, _INDEX = MEDIA_TYPES[1], MEDIA_TYPES[0]
 
 
@@ -89,7 +89,7 @@ async def _by_identity(registry: Registry, digest: Digest, rule: PublisherRule) 
 async def _bundles(registry: Registry, digest: Digest) -> AsyncIterator[bytes]:
     """Go through the bundles that refer to a manifest."""
     listed = await _listed(registry, digest)
-    for one in bundles_in(read_json(listed))[:MOST_SIGNATURES]:
+    for one in bundles_in(read_json(listed))[:MAX_SIGNATURES]:
         body = await _manifest(registry, str(one), _IMAGE)
         if body is None or hashlib.new(one.algorithm, body).hexdigest() != one.value:
             continue
@@ -121,7 +121,7 @@ async def _by_key(registry: Registry, digest: Digest, keys: Sequence[Key]) -> st
 async def _beside(registry: Registry, digest: Digest) -> AsyncIterator[tuple[Descriptor, bytes]]:
     """Go through what cosign keeps under the tag beside a manifest, if it is about that manifest."""
     body = await _manifest(registry, signature_tag(digest), ACCEPT)
-    for layer in _layers(body)[:MOST_SIGNATURES] if body is not None else ():
+    for layer in _layers(body)[:MAX_SIGNATURES] if body is not None else ():
         payload = await _whole(registry, layer) if signature_of(layer) is not None else None
         if payload is not None and is_about(payload, digest):
             yield layer, payload
@@ -145,8 +145,8 @@ def _layers(body: bytes) -> tuple[Descriptor, ...]:
 
 async def _whole(registry: Registry, layer: Descriptor) -> bytes | None:
     """Return a small blob; None where it is larger, or other bytes than its digest says."""
-    if layer.size > MOST_BYTES:
+    if layer.size > MAX_BYTES:
         return None
-    body = await registry.blob(layer, MOST_BYTES)
+    body = await registry.blob(layer, MAX_BYTES)
     digest = layer.digest
     return body if hashlib.new(digest.algorithm, body).hexdigest() == digest.value else None

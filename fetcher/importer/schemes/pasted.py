@@ -13,7 +13,7 @@ from fetcher.model import Submission
 # What nobody sees: blanks of all kinds, and the marks of right-to-left text.
 _UNSEEN = (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0xAD)
 BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "".join(map(chr, _UNSEEN))
-MOST_MARKS = 3  # Around one another.
+MAX_MARKS = 3  # Around one another.
 # What texts put around a URL: quotation marks, backticks, and the brackets of RFC 3986 appendix C.
 _PAIRS = {'"': '"', "'": "'", "`": "`", "<": ">", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _CREDENTIALS = re.compile(
@@ -74,7 +74,7 @@ def _stripped(text: str | None) -> str | None:
     if text is None:
         return None
     text = text.strip(BLANKS)
-    for _ in range(MOST_MARKS):
+    for _ in range(MAX_MARKS):
         if len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
             text = text[1:-1].strip(BLANKS)
     return text

@@ -11,7 +11,7 @@ from fetcher.guards.request.oci import check_realm
 from fetcher.importer.schemes.scheme import Asked
 from fetcher.transport import Answer, SourceRequest
 
-MOST_TOKEN_BYTES = 65_536
+MAX_TOKEN_BYTES = 65_536
 
 _PARAMETER = re.compile(r'([A-Za-z_]{1,32})\s*=\s*"([^"\\]{0,4096})"')
 _TOKEN = re.compile(r"[!-~]{1,32768}")
@@ -96,7 +96,7 @@ class RegistryDialect:
                 project=self._asked.project,
                 ca_pem=self._asked.submission.ca_pem,
             )
-            body = await read_small(self._asked, request, MOST_TOKEN_BYTES)
+            body = await read_small(self._asked, request, MAX_TOKEN_BYTES)
         except SourceStatus as failure:
             if failure.is_retryable():
                 raise
@@ -127,7 +127,7 @@ def _read_token(body: bytes) -> str:
         RegistryUnusable: There is no token in it.
     """
     try:
-        found = msgspec.convert(json.loads(body), dict[str, object]) if len(body) <= MOST_TOKEN_BYTES else {}
+        found = msgspec.convert(json.loads(body), dict[str, object]) if len(body) <= MAX_TOKEN_BYTES else {}
     except (ValueError, RecursionError, msgspec.ValidationError):
         found = {}
     token = found.get("token") or found.get("access_token")

@@ -32,7 +32,7 @@ KNOWN = frozenset(
     | {"NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeout", "RequestTimeTooSkewed"}
     | {"ServiceUnavailable", "SignatureDoesNotMatch", "SlowDown", "TemporaryRedirect"}
 )
-MOST_KEY_BYTES = 1024
+MAX_KEY_BYTES = 1024
 
 _URL = re.compile(r"s3://(?:(?P<keys>[^@/]*)@)?(?P<bucket>[^/]*)(?:/(?P<key>.*))?", re.IGNORECASE | re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
@@ -148,7 +148,7 @@ def _check_names(bucket: str, key: str) -> None:
         raise InvalidUrl(rule="bucket", reason="it names no bucket; write s3://BUCKET/KEY")
     if not key or key.endswith("/"):
         raise InvalidUrl(rule="bucket", reason="it names no object; write s3://BUCKET/KEY")
-    if len(key.encode("utf-8", "replace")) > MOST_KEY_BYTES or not key.isprintable():
+    if len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES or not key.isprintable():
         raise InvalidUrl(rule="bucket", reason="its key is longer than 1,024 bytes or not printable")
     if {".", "..", ""} & set(key.split("/")):
         raise InvalidUrl(rule="bucket", reason="its key has a part that is empty, . or ..")

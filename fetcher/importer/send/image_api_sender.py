@@ -28,7 +28,7 @@ from fetcher.settings.guards.address import AllowedRange
 from fetcher.transport import CallAnswer, Gate, Outgoing, SourceRequest
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
-MOST_SAID_CHARACTERS = 200
+MAX_SAID_CHARACTERS = 200
 _WORDS = {
     400: "it finds fault with the request",
     401: "it does not accept your token, which may have expired",
@@ -282,7 +282,7 @@ def _said(body: bytes) -> str:
 
 def _printable(text: str) -> str:
     words = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)[:MOST_SAID_CHARACTERS]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)[:MAX_SAID_CHARACTERS]
 
 
 def _pointer(name: str) -> str:

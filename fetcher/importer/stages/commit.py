@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -254,7 +254,7 @@ def with_bytes(image: Image, blob: Blob, verdict: FormatVerdict | None, now: dat
 
 
 async def _run(carrier: Carrier, body: Complete) -> None:
-    running_imports = list(carrier.running_imports)
+    running_imports = list(carrier.followers.values())
     if not running_imports:
         return
     failed: list[tuple[RunningImport, Failure]] = []
@@ -262,7 +262,7 @@ async def _run(carrier: Carrier, body: Complete) -> None:
     settle = carrier.settle or partial(activate_all, context, running_imports, story=carrier.story())
 
     async def make_visible() -> None:
-        with tracing.span("commit"):
+        with tracing.span("commit") if context.is_traced else nullcontext():
             ends = await commit(context, running_imports, body, settle)
         for running, failure in zip(running_imports, ends, strict=True):
             if failure is None:

@@ -148,7 +148,7 @@ class HandOver:
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete | None:
-    for running in carrier.running_imports:  # One that goes to the target shares its body with nobody.
+    for running in carrier.followers.values():  # One that goes to the target shares its body with nobody.
         if running.record.delivery is None:
             continue
         over = HandOver(

@@ -51,7 +51,7 @@ class Reuse:
         self._context = context
         self._settings = settings
         self._mode = settings.reuse.revalidate
-        self._request = None if self._mode == "off" else plain_request(secrets, submission, settings)
+        self._request = plain_request(secrets, submission, settings)
         self._known: Remembered | None = None
 
     async def find(self, subscribers: Subscribers) -> str | None:

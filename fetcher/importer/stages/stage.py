@@ -1,6 +1,6 @@
 """The declaration of a stage, made once, and what a stage is given to work on."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,16 @@ class Story:
     more: dict[str, Any]
 
 
+class Comparison(Protocol):
+    """The digests that are expected, as the stages see them; `Verification` has them."""
+
+    def settle_by_hops(self) -> None:
+        """Find what a checksum file says of the body, where no answer has told."""
+
+    def compare(self, body: Complete) -> None:
+        """Compare the bytes for each import."""
+
+
 class Carrier(Protocol):
     """A download for its subscribers, or an upload: it takes a body through the stages."""
 
@@ -37,8 +47,8 @@ class Carrier(Protocol):
         """Return the limits in force when the body began to come in."""
 
     @property
-    def running_imports(self) -> Iterable[RunningImport]:
-        """Return the imports that the body is for; each may leave at any moment."""
+    def followers(self) -> Mapping[str, RunningImport]:
+        """Return the imports that the body is for, by their ids; each may leave at any moment."""
 
     @property
     def asked(self) -> Submission:
@@ -56,6 +66,10 @@ class Carrier(Protocol):
     def settle(self) -> Settle | None:
         """Return what writes the rows of a durable blob; None where the imports' images become active."""
 
+    @property
+    def verification(self) -> Comparison | None:
+        """Return what compares the bytes with the digests that each import expects; None where none does."""
+
     def story(self) -> Story:
         """Return what is kept with the image."""
 
@@ -64,9 +78,6 @@ class Carrier(Protocol):
 
     def show(self, share: float) -> None:
         """Show how far a conversion is, from 0 to 1."""
-
-    def compare(self, body: Complete) -> None:
-        """Compare the bytes with the digests that each import expects."""
 
     async def close(self) -> None:
         """Let go of what came in: a reader of the verdict finds nothing of the bytes."""

@@ -26,7 +26,7 @@ from fetcher.model import Delivery
 
 log = structlog.get_logger()
 
-MOST_STATUS_CHARACTERS = 20
+MAX_STATUS_CHARACTERS = 20
 BROKEN_LOOKS = 3  # A service that lost its sender needs a moment to put the image back.
 
 
@@ -81,7 +81,7 @@ class TargetImage:
         if there is None:
             await self._make(body, name)
             return False
-        status = "".join(filter(str.isalnum, there.status))[:MOST_STATUS_CHARACTERS]
+        status = "".join(filter(str.isalnum, there.status))[:MAX_STATUS_CHARACTERS]
         self.change(status=status)
         if status == "active":
             self._compare(there, body)

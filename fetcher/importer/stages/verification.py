@@ -25,6 +25,7 @@ class Verification:
 
     Attributes:
         way: How the bytes are asked for; it may bring a digest.
+        stated: Digests that the source itself states, by hashlib's names.
         failed: Why bytes that have been compared are not those of an import, by the import's id.
         mismatch: Where no expected digest is met at all: another attempt may bring other bytes.
     """
@@ -34,6 +35,7 @@ class Verification:
         self._settings = settings
         self._sums: ChecksumFile | None = None
         self.way = Way(secrets=Secrets(url=""))
+        self.stated: dict[str, str] = {}
         self.failed: dict[str, Failure] = {}
         self.mismatch: ChecksumMismatch | None = None
 
@@ -92,10 +94,10 @@ class Verification:
             for one in self._subscribers.followers.values()
         )
 
-    def compare(self, body: Complete, stated: dict[str, str]) -> None:
+    def compare(self, body: Complete) -> None:
         """Compare for each import, and note in `failed` whom the bytes are not for."""
         running = list(self._subscribers.followers.values())
-        mismatches = self.expected(stated).check_each(running, body.received_digests)
+        mismatches = self.expected(self.stated).check_each(running, body.received_digests)
         is_proven = any(one.record.verified_by != "none" for one in running)
         unsafe = given_up_encryption(running, self._subscribers.attempts[-1].hops, self._settings)
         self.failed = {**unsafe, **mismatches}
@@ -109,8 +111,11 @@ class Verification:
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete:
+    if carrier.verification is not None:
+        carrier.verification.settle_by_hops()
     carrier.change(phase=Phase.VERIFYING, format=body.format, digests=body.digests, stages=body.stages)
-    carrier.compare(body)
+    if carrier.verification is not None:
+        carrier.verification.compare(body)
     return body
 
 

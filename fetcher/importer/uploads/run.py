@@ -166,6 +166,7 @@ class SentBody:
     """A body that was sent, as the stages see it."""
 
     secrets = Secrets(url="")
+    verification = None  # A sender tells no digests.
     is_parked = False  # Its sender waits: no later process can take it up.
 
     def __init__(
@@ -173,7 +174,7 @@ class SentBody:
     ) -> None:
         self.context = context
         self.settings = settings
-        self.running_imports = [running]
+        self.followers = {running.record.id: running}
         self._running = running
         self._receiver = receiver
         self._is_sent = named(running.record.method).flow is Flow.SEND
@@ -199,9 +200,6 @@ class SentBody:
 
     def show(self, share: float) -> None:
         """Do nothing: the sender waits for the end, and sees its own progress."""
-
-    def compare(self, body: Complete) -> None:
-        """Do nothing: a sender states no digests."""
 
     async def close(self) -> None:
         """Let go of what came in."""

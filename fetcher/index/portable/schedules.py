@@ -10,7 +10,7 @@ from fetcher.index.rows import to_json, to_text
 from fetcher.index.schedule_rows import (
     DUE,
     EDITED,
-    MOST_AHEAD,
+    MAX_AHEAD,
     NAMED,
     is_as_read,
     line_on,
@@ -49,7 +49,7 @@ class ScheduleRecords:
         await self._connection.write(_remove, schedule_id, actor)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[Schedule]:
-        return await self._connection.read(_due, to_text(now), to_text(now + MOST_AHEAD), limit)
+        return await self._connection.read(_due, to_text(now), to_text(now + MAX_AHEAD), limit)
 
     async def note(self, schedule: Schedule, progress: ScheduleProgress, next_at: datetime) -> bool:
         return await self._connection.write(_note, schedule, progress, next_at)

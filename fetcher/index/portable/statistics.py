@@ -8,7 +8,7 @@ from fetcher.index.statistics_rows import ENDINGS, RECENT_IMPORTS, slowest
 from fetcher.index.values import (
     Ended,
     Ending,
-    OriginFigures,
+    OriginStatistics,
     ProjectUsage,
     Totals,
 )
@@ -38,7 +38,7 @@ class Statistics:
     async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
         return await self._connection.read(_ended_after, number, limit)
 
-    async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
+    async def origins(self, *, limit: int = 50) -> list[OriginStatistics]:
         return await self._connection.read(_origins, limit)
 
 
@@ -84,7 +84,7 @@ async def _ended_after(db: Session, number: int, limit: int) -> list[Ended]:
     return [Ended(**row) for row in await db.select(sql, [number, limit])]
 
 
-async def _origins(db: Session, limit: int) -> list[OriginFigures]:
+async def _origins(db: Session, limit: int) -> list[OriginStatistics]:
     sql = f"""SELECT url, state, received_bytes AS size, {_seconds(db)} AS seconds
               FROM imports WHERE ended_at IS NOT NULL AND started_at IS NOT NULL
               ORDER BY ended_at DESC LIMIT ?"""  # noqa: S608 - our own expression

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 # Two writers met: one of them begins anew, and sees what the other has written.
 MET = (errors.SerializationFailure, errors.DeadlockDetected, errors.IntegrityError)
-MOST_TRIES = 10
+MAX_TRIES = 10
 # Waits between attempts double for so long; then whoever needs a connection has a new attempt made. The
 # pool's own five minutes would keep it from a database that is back for as long as that was away.
 RECONNECT_SECONDS = 2.0
@@ -39,7 +39,7 @@ AWAY = (
 )
 # A transaction whose connection was cut before its commit was taken back, and begins anew on another one. An
 # administrator who ends all of them, or a restart, may have ended the next one too, unnoticed so far.
-MOST_CUT = 3
+MAX_CUT = 3
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 
@@ -258,7 +258,7 @@ class Connection:
 
     async def _transact(self, work: Callable[[Session], Awaitable[R]], *, is_read: bool) -> R:
         cut = 0
-        for tries in range(1, MOST_TRIES + 1):
+        for tries in range(1, MAX_TRIES + 1):
             held: AsyncConnection[DictRow] | None = None  # Until it is asked to commit.
             try:
                 with KeepCancellation():
@@ -272,14 +272,14 @@ class Connection:
                         held = None
                         return result
             except MET as error:
-                if tries == MOST_TRIES:
+                if tries == MAX_TRIES:
                     raise StoreFailed(reason=f"index: {error}") from error
             except errors.QueryCanceled as error:
                 raise ReadGivenUp from error
             except AWAY as error:
                 cut += held is not None and held.closed
-                if held is None or not held.closed or cut > MOST_CUT:
+                if held is None or not held.closed or cut > MAX_CUT:
                     raise Shortage(reason=f"the database is away: {error}".strip()) from error
             except psycopg.Error as error:
                 raise StoreFailed(reason=f"index: {error}") from error
-        raise AssertionError(MOST_TRIES)
+        raise AssertionError(MAX_TRIES)

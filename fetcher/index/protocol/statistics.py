@@ -9,7 +9,7 @@ from fetcher.index.values import (
     ImportPage,
     ListPage,
     ListQuery,
-    OriginFigures,
+    OriginStatistics,
     ProjectUsage,
     Totals,
 )
@@ -37,7 +37,7 @@ class Statistics(Protocol):
     async def ended_after(self, number: int, *, limit: int = 5000) -> list[Ended]:
         """Return the imports that ended after a place in the audit trail, oldest first."""
 
-    async def origins(self, *, limit: int = 50) -> list[OriginFigures]:
+    async def origins(self, *, limit: int = 50) -> list[OriginStatistics]:
         """Return how origins served the latest imports, the slowest first."""
 
     async def list_images(self, actor: Actor, query: ListQuery) -> ListPage:

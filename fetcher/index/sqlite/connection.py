@@ -24,9 +24,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BUSY_MILLISECONDS = 5_000
-MOST_IN_ONE_COMMIT = 256
+MAX_IN_ONE_COMMIT = 256
 CHECK_SECONDS = 1.0  # How long a start looks for damage; maintenance looks for the rest.
-MOST_NAMED = 5
+MAX_NAMED = 5
 WAL_BYTES = 67_108_864  # What the log is cut back to after a burst.
 # The log still holds what was deleted, secrets of imports that have ended among it: it is emptied after a
 # second in which nobody writes, and under a steady load once a minute.
@@ -174,7 +174,7 @@ class Connection:
         self._migrate(db)
         missing = missing_parts(db, self._migrate)
         if missing:
-            raise StoreFailed(reason=f"the index has lost {', '.join(missing[:MOST_NAMED])}: {RESTORE}")
+            raise StoreFailed(reason=f"the index has lost {', '.join(missing[:MAX_NAMED])}: {RESTORE}")
         db.enable_wal()
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON")
@@ -204,7 +204,7 @@ class Connection:
         batch: list[tuple[Callable[[Database], Any], Answer[Any]] | None] = []
         with suppress(queue.Empty):
             batch.append(self._jobs.get(timeout=None if self._log_since is None else QUIET_SECONDS))
-            while batch[-1] is not None and len(batch) < MOST_IN_ONE_COMMIT:
+            while batch[-1] is not None and len(batch) < MAX_IN_ONE_COMMIT:
                 batch.append(self._jobs.get_nowait())
         return batch
 

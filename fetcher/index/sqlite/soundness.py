@@ -13,7 +13,7 @@ from sqlite_utils.migrations import Migrations
 from fetcher.errors import StoreFailed
 
 PROGRESS_STEPS = 10_000  # Of SQLite's machine, between two looks at the clock: a millisecond or less.
-MOST_COMPLAINTS = 20
+MAX_COMPLAINTS = 20
 RESTORE = "put back a backup, or move the file away to begin with an empty index"
 
 # What SQLite says of a file that is well, but not to be had at this moment.
@@ -72,9 +72,7 @@ def find_damage(db: Database, seconds: float | None = None) -> list[str] | None:
     db.conn.set_progress_handler(lambda: int(end is not None and time.monotonic() > end), PROGRESS_STEPS)
     try:
         return [
-            row[0]
-            for row in db.execute(f"PRAGMA quick_check({MOST_COMPLAINTS})").fetchall()
-            if row[0] != "ok"
+            row[0] for row in db.execute(f"PRAGMA quick_check({MAX_COMPLAINTS})").fetchall() if row[0] != "ok"
         ]
     except sqlite3.DatabaseError as error:
         if "interrupted" in str(error):

@@ -62,7 +62,7 @@ from fetcher.index.values.pulls import Remembered, ResumeState
 from fetcher.index.values.reading import ANSWER_BYTES, READER, Reader, Rows
 from fetcher.index.values.schedules import Retire, Schedule, ScheduleProgress, ScheduleRules
 from fetcher.index.values.signed import AuditHead, AuditReport, Signed, Unsigned
-from fetcher.index.values.statistics import Ended, Ending, OriginFigures, ProjectUsage, Totals
+from fetcher.index.values.statistics import Ended, Ending, OriginStatistics, ProjectUsage, Totals
 from fetcher.index.values.usage import Quota, Usage
 
 __all__ = [
@@ -112,7 +112,7 @@ __all__ = [
     "NamespaceQuery",
     "NewImport",
     "Operator",
-    "OriginFigures",
+    "OriginStatistics",
     "Page",
     "PartUrls",
     "ProjectUsage",

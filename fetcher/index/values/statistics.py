@@ -44,7 +44,7 @@ class Ending(Value, frozen=True, kw_only=True):
     count: int
 
 
-class OriginFigures(Value, frozen=True, kw_only=True):
+class OriginStatistics(Value, frozen=True, kw_only=True):
     """The record of one origin in its latest imports.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fetcher.parsers.archives.names import spellings
 
-MOST_MANIFEST_BYTES = 65_536
+MAX_MANIFEST_BYTES = 65_536
 LINE = re.compile(r"(SHA1|SHA224|SHA256|SHA384|SHA512)\s*\((.+)\)\s*=\s*([0-9A-F]{40,128})", re.IGNORECASE)
 USUAL = ("sha1", "sha256", "sha512")
 """The algorithms that manifests are written with; what is computed while no manifest has been seen."""

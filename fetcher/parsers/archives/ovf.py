@@ -14,10 +14,10 @@ from defusedxml.ElementTree import ParseError, XMLParser
 
 from fetcher.parsers.archives.units import read_amount
 
-MOST_DESCRIPTOR_BYTES = 1 << 20
-MOST_NAMES = 16_384  # Of elements and attributes.
-MOST_NAME_CHARACTERS = 1_000
-MOST_ENTRIES = 1_024  # Of files, and of disks: as many as an archive may have members.
+MAX_DESCRIPTOR_BYTES = 1 << 20
+MAX_NAMES = 16_384  # Of elements and attributes.
+MAX_NAME_CHARACTERS = 1_000
+MAX_ENTRIES = 1_024  # Of files, and of disks: as many as an archive may have members.
 PIECE_BYTES = 65_536
 """At once: other threads get their turn between two pieces, and one that splits a name is read twice."""
 
@@ -143,7 +143,7 @@ class _Elements:
             ValueError: They are too many.
         """
         self._seen += 1 + len(attributes)
-        if self._seen > MOST_NAMES:
+        if self._seen > MAX_NAMES:
             raise ValueError("too many elements")
         name = tag.rpartition("}")[2]
         self.root = self.root or name
@@ -157,14 +157,14 @@ class _Elements:
 
 def _note_file(file: dict[str, str], found: References) -> None:
     name, key = file.get("href", ""), file.get("id", "")
-    is_plain = len(name) <= MOST_NAME_CHARACTERS and not NOT_PLAIN.search(name)
+    is_plain = len(name) <= MAX_NAME_CHARACTERS and not NOT_PLAIN.search(name)
     if not is_plain or NOT_PLAIN.search(unquote(name)):
         raise BrokenDescriptor("reference", "its descriptor names a file by path or URL")
     if "chunkSize" in file:
         raise BrokenDescriptor("chunks", "a file is split into chunks")
     if file.get("compression", "identity") not in {"identity", "gzip", ""}:
         raise BrokenDescriptor("compression", "a file is compressed in another way than gzip")
-    if key in found.files or len(found.files) >= MOST_ENTRIES:
+    if key in found.files or len(found.files) >= MAX_ENTRIES:
         raise BrokenDescriptor("reference", "two files have the same id, or there are too many")
     found.files[key] = file | {"href": name}
 
@@ -185,7 +185,7 @@ def _note_disk(disk: dict[str, str], found: References) -> None:
     if amount is None and not capacity.startswith("${"):
         raise BrokenDescriptor("capacity", "the capacity of a disk is not a number with a known unit")
     name = file["href"]
-    if name in found.disks or len(found.disks) + found.empty_disks > MOST_ENTRIES:
+    if name in found.disks or len(found.disks) + found.empty_disks > MAX_ENTRIES:
         raise BrokenDescriptor("reference", "two disks are in one file, or there are too many")
     is_gzip = file.get("compression") == "gzip"
     key = disk.get("diskId", "")

@@ -6,7 +6,7 @@ Specifications: RFC 8878 section 3.1.2 (Zstandard); LZ4 Frame Format 1.6, "Skipp
 MAGIC = 0x184D_2A50  # To ...5F.
 MAGICS = tuple((MAGIC | number).to_bytes(4, "little") for number in range(16))
 HEADER_BYTES = 8
-MOST_SKIPPED = 16
+MAX_SKIPPED = 16
 """Frames that a file is recognised behind: more than any tool writes."""
 
 
@@ -23,7 +23,7 @@ def frame_bytes(header: bytes) -> int:
 def behind_skippable(head: bytes) -> int:
     """Return where the first frame with data begins, or the one too many; it may lie behind the head."""
     at = 0
-    for _ in range(MOST_SKIPPED):
+    for _ in range(MAX_SKIPPED):
         if at + HEADER_BYTES > len(head) or not is_skippable(head[at : at + 4]):
             break
         at += frame_bytes(head[at : at + HEADER_BYTES])

@@ -21,10 +21,10 @@ PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET = "x", "g", "L", "K"
 EXTENDING = frozenset({PAX_LOCAL, PAX_GLOBAL, GNU_NAME, GNU_TARGET})
 """The kinds of headers that speak of the member behind them."""
 
-MOST_NAMING_BYTES = 8_192
+MAX_NAMING_BYTES = 8_192
 """Of extended headers that are read for the first name: no path is longer, and reading records is dear."""
 
-MOST_OCTAL = 0o77777777777
+MAX_OCTAL = 0o77777777777
 """The largest size that a field of octal digits holds: a larger one stands in an extended header alone."""
 
 
@@ -96,7 +96,7 @@ class Extensions:
         names = [name for name in given if name is not None] or [header.name, header.other_name]
         size = header.size if "size" not in records else _size(records["size"])
         # A header has no place for so large a size, and says zero instead.
-        is_too_large = header.size == 0 and (size or 0) > MOST_OCTAL
+        is_too_large = header.size == 0 and (size or 0) > MAX_OCTAL
         sizes = {size, size if is_too_large else header.size}
         member = Member(
             header=header,
@@ -121,7 +121,7 @@ def first_name(beginning: bytes) -> str | None:
     """Return the name of the first member, as far as a beginning tells; None: it is no archive.
 
     An extended header that is malformed says nothing. Where those that name the member are longer than
-    `MOST_NAMING_BYTES`, or the beginning is too short, the name is not found out, and empty.
+    `MAX_NAMING_BYTES`, or the beginning is too short, the name is not found out, and empty.
     """
     extensions, at, naming = Extensions(), 0, 0
     header = read_header(beginning[:BLOCK_BYTES])
@@ -133,7 +133,7 @@ def first_name(beginning: bytes) -> str | None:
         if b"path=" not in content and header.kind in (PAX_LOCAL, PAX_GLOBAL):
             content = b""
         naming += len(content)
-        if naming > MOST_NAMING_BYTES:
+        if naming > MAX_NAMING_BYTES:
             return ""
         try:
             extensions.take(header, content)

@@ -8,8 +8,8 @@ from fetcher.parsers.checksum_files.listing import Listing, read_listing
 from fetcher.parsers.checksum_files.names import alike, dated, equal, is_about, last_of, stem_of
 from fetcher.parsers.checksum_files.values import Entry
 
-MOST_NAMES = 5
-MOST_CHARACTERS = 120
+MAX_NAMES = 5
+MAX_CHARACTERS = 120
 ACCEPTED = ("sha256", "sha384", "sha512")
 
 
@@ -119,7 +119,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
 
 def _shown(names: Sequence[str] | dict[str, None], between: str = ", ") -> str:
     """Print names of the other end: in ASCII, each cut, and not all of many."""
-    plain = [ascii(name)[1:-1][:MOST_CHARACTERS] for name in list(names)[:MOST_NAMES]]
+    plain = [ascii(name)[1:-1][:MAX_CHARACTERS] for name in list(names)[:MAX_NAMES]]
     more = len(names) - len(plain)
     shown = between.join(plain) or "an unnamed file"
     return f"{shown} and {more:,} more" if more > 0 else shown

@@ -12,12 +12,12 @@ from fetcher.parsers.checksum_files.algorithms import algorithm_of
 _MARKS = "#=-;*[]: \t"
 _WORDS = re.compile(r"(?:[ -]?(?:hash(?:es)?|(?:check)?sums?|digests?|values?))*\Z", re.IGNORECASE)
 _CERTUTIL = re.compile(r"(?<!\w)(?:MD|SHA)-?[0-9]{1,3}\b", re.IGNORECASE)
-_MOST_CHARACTERS = 400
+_MAX_CHARACTERS = 400
 
 
 def read(line: str) -> str:
     """Find the algorithm that a heading names; empty where a line is none."""
-    if len(line) > _MOST_CHARACTERS:
+    if len(line) > _MAX_CHARACTERS:
         return ""
     if line.rstrip(" \t").endswith(":") and (certutil := _CERTUTIL.search(line)):
         return algorithm_of(certutil[0])

@@ -10,7 +10,7 @@ from fetcher.parsers.checksum_files.signed import inside
 from fetcher.parsers.checksum_files.text import check_kind, plain_line, plain_lines
 from fetcher.parsers.checksum_files.values import Entry
 
-MOST_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and room to spare.
+MAX_CHARACTERS = 8_192  # Of a line: a path of 4,096 bytes and its digest, and room to spare.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def _read(text: str, hint: str) -> tuple[list[Entry], bool]:
             continue
         if line.lstrip().startswith(("#", ";", "//")):
             continue
-        found = list(_line(line)) if len(line) <= MOST_CHARACTERS else []
+        found = list(_line(line)) if len(line) <= MAX_CHARACTERS else []
         is_strange = is_strange or not found
         for entry in found:
             algorithm = settle(entry.algorithm or heading, hint, entry.value)

@@ -13,8 +13,8 @@ _SUFFIX = re.compile(
 )
 # What stands in a link where the file that it leads to has a date or a number.
 _LINK = re.compile(r"latest|current|stable|daily", re.IGNORECASE)
-MOST_LINKS = 3  # Parts of a name between such words: more would take long to compare.
-MOST_CHARACTERS = 255  # Of the name of a file.
+MAX_LINKS = 3  # Parts of a name between such words: more would take long to compare.
+MAX_CHARACTERS = 255  # Of the name of a file.
 _MARKS = frozenset("-_.")
 _NUMBER = r"v?[0-9][0-9A-Za-z.~+_-]*"
 _DATE = r"[-_.]20[0-9]{2}-?[01][0-9]-?[0-3][0-9](?:[-_.T](?:[0-9][0-9A-SU-Za-z]*|[a-f][0-9a-f]{6,39}))*"
@@ -55,13 +55,13 @@ def dated(entries: Iterable[Entry], path: str) -> list[Entry]:
     stem = _ENDINGS.sub("", name)
     pattern = re.escape(stem) + f"(?:{_DATE}|{_VERSION})" + re.escape(name[len(stem) :])
     parts = _LINK.split(name)
-    if 1 < len(parts) <= MOST_LINKS:
+    if 1 < len(parts) <= MAX_LINKS:
         # What stands before the word may change with it: Base.latest.x86_64, Base-9.5-2024.x86_64.
         shapes = (re.escape(part.rstrip("-_.")) + ("[-_.]" if part[-1:] in _MARKS else "") for part in parts)
         pattern = f"{pattern}|{_NUMBER.join(shapes)}"
     link = re.compile(pattern)
     names = ((entry, last_of(entry.name or "")) for entry in entries)
-    return [entry for entry, last in names if len(last) <= MOST_CHARACTERS and link.fullmatch(last)]
+    return [entry for entry, last in names if len(last) <= MAX_CHARACTERS and link.fullmatch(last)]
 
 
 def alike(entries: Iterable[Entry], path: str) -> list[Entry]:

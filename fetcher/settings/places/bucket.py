@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from fetcher.settings.base import Positive, Seconds, Section
 
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 
 
 class Bucket(Section, frozen=True, kw_only=True):
@@ -28,4 +28,4 @@ class Bucket(Section, frozen=True, kw_only=True):
     @property
     def max_image_bytes(self) -> int:
         """Return how long one image can be: an object has at most so many parts."""
-        return self.part_bytes * MOST_PARTS
+        return self.part_bytes * MAX_PARTS

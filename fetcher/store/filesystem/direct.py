@@ -10,12 +10,15 @@ from fetcher.model import BLOCK_BYTES
 from fetcher.shortage import is_shortage
 from fetcher.store.filesystem.disk import Disk
 
-# Smaller pieces are joined by the page cache; each would wait for the disk by itself.
-LEAST_BYTES = 262_144
+LEAST_BYTES = 262_144  # Of a piece for which this is worth its while.
 BOUNCE_BYTES = 1_048_576
 
 # What a file system says that cannot do it, or not with this alignment.
 CANNOT = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+
+
+class Unsuited(Exception):
+    """The file system cannot do it at all."""
 
 
 class _Bounce(threading.local):
@@ -37,27 +40,25 @@ class DirectFile:
     what was worth keeping there is pushed out.
 
     Args:
-        path: Of the file; opened at the first piece that is large enough.
-        is_wanted: Never used when false.
+        path: Of the file; opened at the first piece.
 
     Source: open(2), O_DIRECT. Bytes may still be in the disk's own cache, and
     how long the file is may be in memory: a sync is needed all the same.
     """
 
-    def __init__(self, path: Path, disk: Disk, *, is_wanted: bool) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
         self._disk = disk
-        self._is_wanted = is_wanted
         self._descriptor = -1
 
-    def suits(self, piece: memoryview, offset: int) -> bool:
-        """Return whether a piece is large enough and begins where a block does."""
-        return self._is_wanted and len(piece) >= LEAST_BYTES and offset % BLOCK_BYTES == 0
-
     def write(self, piece: memoryview, offset: int) -> int:
-        """Write the first whole blocks of a piece; how many bytes that were, 0 where it cannot be done.
+        """Write the first whole blocks of a piece; how many bytes that were, 0 where it cannot be done now.
+
+        Args:
+            offset: Where a block begins.
 
         Raises:
+            Unsuited: It can never be done here.
             OSError: The disk refused them.
         """
         size = min(len(piece), BOUNCE_BYTES) // BLOCK_BYTES * BLOCK_BYTES
@@ -71,8 +72,7 @@ class DirectFile:
                 return 0  # This piece goes the common way, which needs no further descriptor.
             if error.errno not in CANNOT:
                 raise
-            self._is_wanted = False
-            return 0
+            raise Unsuited from error
 
     def close(self) -> None:
         """Close it; closing twice is nothing."""

@@ -13,12 +13,12 @@ from fetcher.shortage import is_shortage
 R = TypeVar("R")
 
 SHORT_SECONDS = 0.05
-MOST_SHORT_SECONDS = 60.0
+MAX_SHORT_SECONDS = 60.0
 
 
 def retry_short_work(work: Callable[[], R]) -> R:
     """Do what cannot be begun anew once more and again while the machine is short; for worker threads."""
-    until = time.monotonic() + MOST_SHORT_SECONDS
+    until = time.monotonic() + MAX_SHORT_SECONDS
     while True:
         try:
             return work()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST_BYTES = 1_048_576
+MAX_BYTES = 1_048_576
 LEAST_BYTES = 65_536  # Smaller ones would cost more in calls than they spare in memory.
 
 
@@ -30,4 +30,4 @@ class Pieces:
     @property
     def bytes(self) -> int:
         """Return how large the next piece may be."""
-        return max(LEAST_BYTES, min(MOST_BYTES, self._total_bytes // max(1, self._readers)))
+        return max(LEAST_BYTES, min(MAX_BYTES, self._total_bytes // max(1, self._readers)))

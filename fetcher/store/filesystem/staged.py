@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fetcher import crash
 from fetcher.errors import Shortage, StoreFailed, StoreFull
+from fetcher.model import BLOCK_BYTES
 from fetcher.shortage import is_shortage
-from fetcher.store.filesystem.direct import DirectFile
+from fetcher.store.filesystem.direct import LEAST_BYTES, DirectFile, Unsuited
 from fetcher.store.filesystem.disk import DISK, Disk
 from fetcher.store.filesystem.sparse import written_runs
 
@@ -41,6 +42,7 @@ class Staged:
         is_direct: Whether large pieces go past the page cache, where the file system can do that.
 
     Attributes:
+        name: By which a later process finds the file again.
         is_moved: It has another name for good, so that nothing is left to remove.
         may_have_mark: An earlier process, or this one, may have noted how many bytes there are.
     """
@@ -49,6 +51,7 @@ class Staged:
         self, path: Path, descriptor: int, *, size: int = 0, disk: Disk = DISK, is_direct: bool = True
     ) -> None:
         self.path = path
+        self.name = path.name
         self.size = size
         self.is_moved = False
         self.may_have_mark = False
@@ -58,12 +61,8 @@ class Staged:
         self._pushed = size
         with suppress(OSError):  # Without locks, `store check` reports too many leftovers.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._direct = DirectFile(path, disk, is_wanted=is_direct)
-
-    @property
-    def name(self) -> str:
-        """By which a later process finds the file again."""
-        return self.path.name
+        self._is_direct = is_direct
+        self._direct: DirectFile | None = None
 
     def write(self, chunk: bytes) -> None:
         """Append bytes.
@@ -96,12 +95,24 @@ class Staged:
 
     def _write_at(self, rest: memoryview, offset: int) -> None:
         while rest:
-            written = self._direct.write(rest, offset) if self._direct.suits(rest, offset) else 0
+            # Smaller pieces are joined by the page cache; each would wait for the disk by itself.
+            is_direct = self._is_direct and len(rest) >= LEAST_BYTES and offset % BLOCK_BYTES == 0
+            written = self._write_direct(rest, offset) if is_direct else 0
             written = written or self._disk.write(self._descriptor, rest, offset)
             if written == 0:
                 raise OSError(errno.EIO, "nothing was written")
             rest, offset = rest[written:], offset + written
         self._end = offset
+
+    def _write_direct(self, piece: memoryview, offset: int) -> int:
+        """Write what can go past the page cache; 0 where nothing can."""
+        if self._direct is None:
+            self._direct = DirectFile(self.path, self._disk)
+        try:
+            return self._direct.write(piece, offset)
+        except Unsuited:
+            self._is_direct = False
+            return 0
 
     def sync(self) -> None:
         """Give the file its full length and make the bytes durable; once it is closed, they are.
@@ -163,7 +174,8 @@ class Staged:
                 with suppress(OSError):
                     os.removexattr(descriptor, MARK)
             os.close(descriptor)
-            self._direct.close()
+            if self._direct is not None:
+                self._direct.close()
 
     def discard(self) -> None:
         """Close and remove the file; what is gone already is fine."""

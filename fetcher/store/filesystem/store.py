@@ -120,7 +120,7 @@ class Store(Room):
         """
         path = self.staging / f"{import_id}.{claim}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        opening = self._run("stage", lambda: self._disk.open(path, flags))
+        opening = self._run("stage", partial(self._disk.open, path, flags))
         descriptor = await opened(opening, lambda made: self._drop(path, made))
         crash.reach("store.staged")
         return Staged(path, descriptor, disk=self._disk, is_direct=self._is_direct)

@@ -1,4 +1,4 @@
-"""The number of conversations with one address at once, whatever names and redirects led to it."""
+"""The number of connections to one address at once, whatever names and redirects led to it."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence

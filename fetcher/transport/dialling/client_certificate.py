@@ -10,7 +10,7 @@ from fetcher.model import ClientCertificate
 if TYPE_CHECKING:  # Loaded with the first certificate: most services never see one, and a start waits for it.
     from cryptography import x509
 
-MOST_CERTIFICATES = 16
+MAX_CERTIFICATES = 16
 
 
 def client_certificate(certificate_pem: str | None, key_pem: str | None) -> ClientCertificate | None:
@@ -77,8 +77,8 @@ def _certificates(pem: str) -> "list[x509.Certificate]":
     except ValueError as error:
         reason = "it holds no certificates in PEM that can be read"
         raise InvalidRequest(field="client_certificate_pem", reason=reason) from error
-    if len(found) > MOST_CERTIFICATES:
-        reason = f"it holds more than {MOST_CERTIFICATES} certificates"
+    if len(found) > MAX_CERTIFICATES:
+        reason = f"it holds more than {MAX_CERTIFICATES} certificates"
         raise InvalidRequest(field="client_certificate_pem", reason=reason)
     return found
 

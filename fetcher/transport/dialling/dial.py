@@ -133,7 +133,7 @@ class Handover(aiohttp.BaseConnector):
 
     def __init__(self, connection: SourceConnection) -> None:
         super().__init__(force_close=True, limit=1)
-        self._conversations = [connection]
+        self._connections = [connection]
 
     async def _create_connection(
         self,
@@ -141,9 +141,9 @@ class Handover(aiohttp.BaseConnector):
         traces: list[Trace],  # noqa: ARG002 - aiohttp's signature
         timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109 - likewise
     ) -> ResponseHandler:
-        if not self._conversations:
+        if not self._connections:
             raise aiohttp.ClientConnectionError
-        return self._conversations.pop()
+        return self._connections.pop()
 
 
 async def connect(

@@ -16,7 +16,7 @@ from dns.rdatatype import AAAA, A, RdataType
 TRY_SECONDS = 1.0
 ROUNDS = 2
 # Datagrams of this size arrive in one piece everywhere; longer answers come by TCP. Source: RFC 9715.
-MOST_DATAGRAM_BYTES = 1232
+MAX_DATAGRAM_BYTES = 1232
 # An answer of no use, or none at all.
 FAULTS = (OSError, EOFError, ValueError, dns.exception.DNSException)
 
@@ -65,7 +65,7 @@ async def _ask_all(
 async def _ask_one(name: str, kind: RdataType, server: str) -> dns.message.QueryMessage:
     host, _, port = server.rpartition(":")
     place = (host.strip("[]"), int(port))
-    question = dns.message.make_query(name.lower(), kind, use_edns=0, payload=MOST_DATAGRAM_BYTES)
+    question = dns.message.make_query(name.lower(), kind, use_edns=0, payload=MAX_DATAGRAM_BYTES)
     backend = dns.asyncbackend.get_backend("asyncio")
     # Connected, so that the kernel drops what others send, and says so where nobody listens.
     family = dns.inet.af_for_address(place[0])

@@ -7,7 +7,7 @@ _LENGTH = re.compile(
 )
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)")
 _NAME = b"content-length:"
-_MOST_LINE_BYTES = 512
+_MAX_LINE_BYTES = 512
 _PREFACE_BYTES = 9
 _SETTINGS, _GOAWAY = 4, 7
 
@@ -85,7 +85,7 @@ class Heads:
 
     def _length_line(self, before: bytes, data: bytes) -> tuple[bytes, bytes]:
         end = data.find(b"\n") + 1
-        if not end and len(data) < _MOST_LINE_BYTES:
+        if not end and len(data) < _MAX_LINE_BYTES:
             self._held = data
             return before, b""
         match = _LENGTH.fullmatch(data[:end])

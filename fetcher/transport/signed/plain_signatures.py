@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # Loaded with the first key: a start does not wait for it.
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 CERTIFICATE = b"-----BEGIN PGP"
-MOST_SIGNATURE = 1024  # In base64; the largest that counts has some 140 characters.
+MAX_SIGNATURE = 1024  # In base64; the largest that counts has some 140 characters.
 
 Key: TypeAlias = "EllipticCurvePublicKey | Ed25519PublicKey"
 
@@ -88,7 +88,7 @@ def read_key(pem: bytes) -> Key:
 def verify_plain(text: bytes, keys: Sequence[Key], signature: bytes) -> Proof | None:
     """Find out whether one of the keys made this signature; None where it is no plain one at all."""
     try:
-        made = base64.b64decode(signature.strip(), validate=True) if len(signature) <= MOST_SIGNATURE else b""
+        made = base64.b64decode(signature.strip(), validate=True) if len(signature) <= MAX_SIGNATURE else b""
     except (binascii.Error, ValueError):
         return None
     if not made:

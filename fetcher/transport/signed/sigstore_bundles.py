@@ -31,8 +31,8 @@ PREDICATES = (
     "https://slsa.dev/provenance/v1",
     "https://slsa.dev/provenance/v0.2",
 )
-MOST_BYTES = 1_048_576  # A bundle has some 10 KB; one with a large statement may have a few hundred.
-MOST_SUBJECTS = 10_000
+MAX_BYTES = 1_048_576  # A bundle has some 10 KB; one with a large statement may have a few hundred.
+MAX_SUBJECTS = 10_000
 _HEX = frozenset("0123456789abcdef")
 
 log = structlog.get_logger()
@@ -78,8 +78,8 @@ def verify_bundle(text: bytes, identities: Sequence[Identity], trusted_root: str
             reason="it is a sigstore bundle, and the operator names no identity for this source",
             kind="unsigned",
         )
-    if len(text) > MOST_BYTES:
-        raise ChecksumFileUnusable(reason=f"as a sigstore bundle it is larger than {MOST_BYTES:,} bytes")
+    if len(text) > MAX_BYTES:
+        raise ChecksumFileUnusable(reason=f"as a sigstore bundle it is larger than {MAX_BYTES:,} bytes")
     root = read_root(trusted_root)
     try:
         return _verify(text, identities, root)
@@ -157,7 +157,7 @@ def read_subjects(kind: str, payload: bytes) -> tuple[Entry, ...]:
         found = {}
     subjects = found.get("subject")
     entries = []
-    for subject in subjects[:MOST_SUBJECTS] if isinstance(subjects, list) else ():
+    for subject in subjects[:MAX_SUBJECTS] if isinstance(subjects, list) else ():
         digests = subject.get("digest") if isinstance(subject, dict) else None
         value = digests.get("sha256") if isinstance(digests, dict) else None
         if isinstance(value, str) and len(value) == 64 and set(value) <= _HEX:

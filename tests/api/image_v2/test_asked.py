@@ -158,7 +158,7 @@ async def test_an_upload_in_any_order_is_taken_in_whole_first(tmp_path: Path) ->
 
 async def test_an_upload_past_a_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its sender is told to make it anew; nothing is left of either file."""
-    monkeypatch.setattr("fetcher.convert.streaming.mapped.MOST_PENDING", 8)
+    monkeypatch.setattr("fetcher.convert.streaming.mapped.MAX_PENDING", 8)
     body = image_of(tmp_path, DISK, "qcow2")
     async with Running(tmp_path) as service:
         path = await make_image(service, disk_format="qcow2", import_convert_to="raw")

@@ -13,7 +13,7 @@ from fetcher.index.values import (
     Ending,
     ListQuery,
     NewImport,
-    OriginFigures,
+    OriginStatistics,
     ProjectUsage,
     Totals,
 )
@@ -102,7 +102,7 @@ async def test_slow_origins_come_first(index: Index) -> None:
     await failed(index, "truncated", received=400, url="https://slow.example/a?b")
     await failed(index, "truncated", received=800, url="https://fast.example/a")
     slow, fast = await index.statistics.origins()
-    assert slow == OriginFigures(
+    assert slow == OriginStatistics(
         origin="https://slow.example", imports=1, failed=1, bytes_per_second=pytest.approx(100.0, rel=0.001)
     )
     assert fast.origin == "https://fast.example"

@@ -11,8 +11,8 @@ from fetcher.config import load_settings
 from fetcher.errors import BadResponse, EncodingForbidden, Failure, SourceStatus
 from fetcher.guards.network.heads import Head, Reply, Wanted
 from fetcher.guards.network.response import (
+    MAX_BYTES,
     MAX_HEAD_CHARACTERS,
-    MOST_BYTES,
     check_chunks,
     check_head,
     limits,
@@ -72,7 +72,7 @@ def test_h04_two_lengths_are_refused(second: str) -> None:
 
 def test_h04_length_fits_what_a_file_can_hold() -> None:
     """At the limit passes, one past it fails; zeros before change nothing."""
-    assert check(200, ("Content-Length", str(MOST_BYTES))).declared_bytes == 2**63 - 1
+    assert check(200, ("Content-Length", str(MAX_BYTES))).declared_bytes == 2**63 - 1
     assert check(200, ("Content-Length", "0010")).declared_bytes == 10
     for size in (2**63, 2**64 - 1, 2**64):
         with pytest.raises(BadResponse):

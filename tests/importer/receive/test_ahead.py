@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fetcher.errors import UnpackFailed
-from fetcher.importer.receive.ahead import MOST_PIECES, FetchingBeside, PiecesAhead
+from fetcher.importer.receive.ahead import MAX_PIECES, FetchingBeside, PiecesAhead
 from fetcher.pipeline import WorkerPool
 
 
@@ -50,7 +50,7 @@ async def test_few_pieces_are_made_before_they_are_asked_for(worker_pool: Worker
     found = [await ahead.read()]
     while ahead._making is not None:
         await asyncio.sleep(0)
-    assert making.made == 1 + MOST_PIECES
+    assert making.made == 1 + MAX_PIECES
     while piece := await ahead.read():
         found.append(piece)
     assert found == [b"%d" % number for number in range(10)]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.importer.receive import disk_order
-from fetcher.importer.receive.disk_order import MOST_HELD_BYTES, DiskOrder
+from fetcher.importer.receive.disk_order import MAX_HELD_BYTES, DiskOrder
 
 PARTS = st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=40)), max_size=20)
 
@@ -34,7 +34,7 @@ def test_what_waits_is_bounded() -> None:
     order, out = DiskOrder(), 0
     for number in range(1, 18):
         out += sum(map(len, order.take(number << 20, bytes(1 << 20))))
-    assert out == (MOST_HELD_BYTES + (1 << 20)) + (1 << 20)
+    assert out == (MAX_HELD_BYTES + (1 << 20)) + (1 << 20)
     assert order.is_late(0)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.config import load_settings
-from fetcher.importer.schedule.queue import MOST_FOLLOWERS, FairQueue, Slot, Ticket
+from fetcher.importer.schedule.queue import MAX_FOLLOWERS, FairQueue, Slot, Ticket
 from fetcher.settings.imports import Imports
 
 
@@ -50,23 +50,23 @@ def test_an_origin_at_its_cap_lets_others_pass() -> None:
 def test_a_crowd_follows_a_pull_by_and_by() -> None:
     """Of thousands that may follow a pull some are let in at a time; the others need no slot either."""
     queue, limits = FairQueue(), caps(max_running=1)
-    for number in range(2 * MOST_FOLLOWERS + 50):
+    for number in range(2 * MAX_FOLLOWERS + 50):
         queue.add(Ticket(f"{number}", "a", "x", request="same", is_shared=True))
     taken, counts = [], []
     for _ in range(3):
         some = list(queue.take(limits))
         taken += some
         counts.append((len(some), bool(queue.followed)))
-    assert counts == [(MOST_FOLLOWERS + 1, True), (MOST_FOLLOWERS, True), (49, False)]
+    assert counts == [(MAX_FOLLOWERS + 1, True), (MAX_FOLLOWERS, True), (49, False)]
     assert len({slot for slot, _ticket in taken}) == 1
-    assert len(set(ids(taken))) == 2 * MOST_FOLLOWERS + 50
+    assert len(set(ids(taken))) == 2 * MAX_FOLLOWERS + 50
     assert (list(queue.take(limits)), len(queue)) == ([], 0)
 
 
 def test_what_is_left_of_a_crowd_waits_for_a_pull_of_its_own() -> None:
     """Nobody follows a pull that was sealed before their turn came."""
     queue, limits = FairQueue(), caps(max_running=1)
-    for number in range(MOST_FOLLOWERS + 3):
+    for number in range(MAX_FOLLOWERS + 3):
         queue.add(Ticket(f"{number}", "a", "x", request="same", is_shared=True))
     slot = next(iter(list(queue.take(limits))))[0]
     assert queue.seal(slot)

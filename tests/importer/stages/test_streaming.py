@@ -204,7 +204,7 @@ async def test_an_image_that_does_not_stream_after_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that exceeds a bound of the one pass is pulled again, and converted from its file."""
-    monkeypatch.setattr(mapped, "MOST_PENDING", 4)
+    monkeypatch.setattr(mapped, "MAX_PENDING", 4)
     body, disk = written_at_random(tmp_path, 24 * MIB)
     async with (
         Origin({"/x": behaviours.serve(body)}) as origin,

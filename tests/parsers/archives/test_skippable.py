@@ -4,7 +4,7 @@ import pytest
 
 from fetcher.parsers.archives.skippable import (
     MAGICS,
-    MOST_SKIPPED,
+    MAX_SKIPPED,
     behind_skippable,
     frame_bytes,
     is_skippable,
@@ -31,12 +31,12 @@ def test_a_frame_has_a_length(content: bytes) -> None:
     assert frame_bytes(frame(content)[:8]) == len(frame(content))
 
 
-@pytest.mark.parametrize("count", [0, 1, MOST_SKIPPED, MOST_SKIPPED + 1])
+@pytest.mark.parametrize("count", [0, 1, MAX_SKIPPED, MAX_SKIPPED + 1])
 def test_a_file_begins_behind_some_frames(count: int) -> None:
     """Behind more than any tool writes, the next one is what is found."""
     frames = [frame(bytes(number), MAGICS[number % 16]) for number in range(count)]
     at = behind_skippable(b"".join(frames) + b"data")
-    assert at == sum(map(len, frames[:MOST_SKIPPED]))
+    assert at == sum(map(len, frames[:MAX_SKIPPED]))
 
 
 def test_a_frame_may_reach_behind_the_head() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher.parsers.archives.tar_headers import read_header, read_number, read_records
-from fetcher.parsers.archives.tar_members import MOST_OCTAL, Extensions, Member, first_name
+from fetcher.parsers.archives.tar_members import MAX_OCTAL, Extensions, Member, first_name
 from tests.guards.stream.formats.hostile_tar import BLOCK, GNU, USTAR, head, long_name, pax, record, spoil
 
 
@@ -62,9 +62,9 @@ def test_a_prefix_is_one_in_ustar(magic: bytes, name: str) -> None:
     [
         ("7", 7, 7, {7}),
         ("7", 0, 7, {0, 7}),
-        (str(MOST_OCTAL), 0, MOST_OCTAL, {0, MOST_OCTAL}),
-        (str(MOST_OCTAL + 1), 0, MOST_OCTAL + 1, {MOST_OCTAL + 1}),
-        (str(MOST_OCTAL + 1), 7, MOST_OCTAL + 1, {7, MOST_OCTAL + 1}),
+        (str(MAX_OCTAL), 0, MAX_OCTAL, {0, MAX_OCTAL}),
+        (str(MAX_OCTAL + 1), 0, MAX_OCTAL + 1, {MAX_OCTAL + 1}),
+        (str(MAX_OCTAL + 1), 7, MAX_OCTAL + 1, {7, MAX_OCTAL + 1}),
         ("", 7, None, {7}),
         ("1_0", 8, None, {8}),
         ("\u0664", 4, None, {4}),

@@ -22,7 +22,7 @@ DIGESTS = ("checksum", "os_hash_value")
 COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")
 NOT_FILTERS = ("limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status", "owner")
 YES, NO = ("true", "1", "yes", "on", "t"), ("false", "0", "no", "off", "f")
-MOST_FILTERS = 64
+MAX_FILTERS = 64
 _LIST = re.compile(r'("[^"]*"|[^",]*)(,("[^"]*"|[^",]*))*')
 AFTER_FRACTIONS = ".~"  # Sorts after every fraction of the second before it.
 
@@ -39,8 +39,8 @@ def read_query(params: QueryParams, settings: Settings) -> ImageQuery:
         raise InvalidRequest(reason=f"the filters of a list have at most {most} values together")
     if not any(item.key == "os_hidden" for item in filters):
         filters.append(Filter(key="os_hidden", values=(0,)))
-    if len(filters) > MOST_FILTERS:
-        raise InvalidRequest(reason=f"a list has at most {MOST_FILTERS} filters")
+    if len(filters) > MAX_FILTERS:
+        raise InvalidRequest(reason=f"a list has at most {MAX_FILTERS} filters")
     return ImageQuery(
         filters=tuple(filters),
         sort=read_sort(params, tuple(SORT_KEYS)),

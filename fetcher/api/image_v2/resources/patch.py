@@ -26,7 +26,7 @@ from fetcher.model import Actor, Image, Status
 NEW = "application/openstack-images-v2.1-json-patch"
 OLD = "application/openstack-images-v2.0-json-patch"
 OPERATIONS = ("add", "remove", "replace")
-MOST_CHANGES = 1000
+MAX_CHANGES = 1000
 
 Operation = Literal["add", "remove", "replace"]
 
@@ -55,8 +55,8 @@ def read_changes(media_type: str, body: bytes, settings: Settings) -> list[Chang
     if media_type not in {NEW, OLD}:
         raise WrongMediaType(sent=media_type or "none", accepted=f"{NEW} or {OLD}")
     document = parse(body)
-    if not isinstance(document, list) or len(document) > MOST_CHANGES:
-        raise InvalidRequest(reason=f"a patch is a JSON array of at most {MOST_CHANGES} operations")
+    if not isinstance(document, list) or len(document) > MAX_CHANGES:
+        raise InvalidRequest(reason=f"a patch is a JSON array of at most {MAX_CHANGES} operations")
     return [_read_change(entry, settings, is_old=media_type == OLD) for entry in document]
 
 

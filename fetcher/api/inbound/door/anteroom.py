@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from fetcher.api.inbound.answers import plain_answer
 from fetcher.api.inbound.crowd import Crowd, Place
 from fetcher.api.inbound.door import calls
-from fetcher.api.inbound.patience import LATER, LEAVING_SECONDS
+from fetcher.api.inbound.stall import LATER, LEAVING_SECONDS
 from fetcher.errors import RequestTooSlow
 from fetcher.settings.server import Inbound
 
 # Edge-triggered: a client that has been sent away is not read, and must not be reported without end.
 HEARD = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-MOST_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
+MAX_HEARD_AT_ONCE = 64  # Then everybody else gets a turn.
 # Half a head of an honest client is no longer; more, and what begins no request, is left to the parser.
 HALF_BYTES = 2048
 HALF_HEAD = re.compile(
@@ -40,7 +40,7 @@ class Waiting:
         peer: Its address, as `accept` gave it.
         address: Whom its place counts for.
         place: Which one it has.
-        patience: How many seconds it may wait.
+        max_wait: How many seconds it may wait.
         is_idle: It has been answered before: it may be silent for longer, and gets no answer at the end.
         waited: For how many seconds it has.
         head: What it has said.
@@ -53,7 +53,7 @@ class Waiting:
     peer: object
     address: str
     place: Place
-    patience: float
+    max_wait: float
     is_idle: bool = False
     waited: float = 0.0
     head: bytes = b""
@@ -97,7 +97,7 @@ class Anteroom:
     def enter(self, sock: socket.socket, peer: object, address: str, place: Place) -> None:
         """Take in a client that has been admitted; one whose head is there is let in at once."""
         rules = self._rules()
-        client = Waiting(sock, peer, address, place, self._patience(rules), left=self._forget)
+        client = Waiting(sock, peer, address, place, self._max_wait(rules), left=self._forget)
         self._crowd.enter(client, address, place)
         self._listen(client)
 
@@ -114,11 +114,11 @@ class Anteroom:
         self._listen(client)
 
     def look(self, client: Waiting, seconds: float) -> None:
-        """Tell a client's patience how many seconds have passed."""
+        """Count seconds that have passed for a client."""
         if client.is_over:
             return
         client.waited += seconds
-        if client.waited >= client.patience:
+        if client.waited >= client.max_wait:
             if client.head:
                 late = RequestTooSlow(part="head", limit_seconds=self._rules().head_seconds)
                 with suppress(OSError):
@@ -136,7 +136,7 @@ class Anteroom:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _patience(self, rules: Inbound) -> float:
+    def _max_wait(self, rules: Inbound) -> float:
         return rules.head_seconds * random.uniform(1.0, LATER)  # noqa: S311 - no secret
 
     def _listen(self, client: Waiting) -> None:
@@ -150,7 +150,7 @@ class Anteroom:
                 self._forget(client)
 
     def _on_readable(self) -> None:
-        for descriptor, events in self._epoll.poll(0, MOST_HEARD_AT_ONCE):
+        for descriptor, events in self._epoll.poll(0, MAX_HEARD_AT_ONCE):
             client = self._clients.get(descriptor)
             if client is not None and not client.is_over and self._read(client) and events & GONE:
                 self._forget(client)  # The rest of its head will never come.
@@ -167,7 +167,7 @@ class Anteroom:
             self._forget(client)
             return False
         if not client.head:  # The time for a head begins with its first byte.
-            client.waited, client.patience = 0.0, self._patience(self._rules())
+            client.waited, client.max_wait = 0.0, self._max_wait(self._rules())
         client.head += piece
         if len(client.head) <= HALF_BYTES and HALF_HEAD.fullmatch(client.head):
             return True

@@ -23,7 +23,7 @@ HandOver = Callable[[], list[tuple[socket.socket, object]]]
 
 BACKLOG = 2048
 # Then everybody else gets a turn: whoever is sent away may be back at once, so that they never end.
-MOST_ACCEPTED_AT_ONCE = 64
+MAX_ACCEPTED_AT_ONCE = 64
 ACCEPT_SECONDS = 0.002
 SHORT_SECONDS = 0.1  # Between two tries to accept while there are no descriptors.
 SAY_SECONDS = 60.0  # Shortages are said no more often than this.
@@ -64,7 +64,7 @@ class Listener:
 
     def _accept_some(self) -> None:
         until = time.monotonic() + ACCEPT_SECONDS
-        for _ in range(MOST_ACCEPTED_AT_ONCE):
+        for _ in range(MAX_ACCEPTED_AT_ONCE):
             if time.monotonic() >= until:
                 return
             try:

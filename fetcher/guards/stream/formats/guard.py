@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from fetcher.config import Settings
 from fetcher.errors import Failure
 from fetcher.guards.base import Guard, Limit
-from fetcher.guards.spec import GuardContext, GuardSpec, Purpose
+from fetcher.guards.spec import SENT, GuardContext, GuardSpec, Purpose
 from fetcher.guards.stream.formats.advice import AMAZON
 from fetcher.guards.stream.formats.inspector import Inspector
 from fetcher.guards.stream.formats.naming import name_content as name_by_libmagic
@@ -33,6 +33,9 @@ class FormatGuard:
         max_bytes: What the import may hold; an image that has to be longer is refused at once.
         takes_encrypted: Whether a LUKS volume that is claimed to be raw passes.
         is_upload: The bytes were sent, not pulled.
+
+    Attributes:
+        verdict: What it is: provisional from the head on, the last word after `finish`.
 
     Raises:
         EmptySource: From `finish`, without any byte.
@@ -69,7 +72,7 @@ class FormatGuard:
             is_upload=is_upload,
         )
         self._inspector = Inspector(self._judge)
-        self._verdict: FormatVerdict | None = None
+        self.verdict: FormatVerdict | None = None
         self._refusal: Failure | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -98,11 +101,6 @@ class FormatGuard:
         self._inspector.finish()
 
     @property
-    def verdict(self) -> FormatVerdict | None:
-        """Return what it is: provisional from the head on, the last word after `finish`."""
-        return self._verdict
-
-    @property
     def fault(self) -> Exception | None:
         """Return what our inspector stumbled over, if it did: for the log."""
         return self._inspector.fault
@@ -114,9 +112,9 @@ class FormatGuard:
 
     def _judge(self) -> None:
         try:
-            self._verdict = self._policy.judge(self._inspector.report(), self._inspector.head)
+            self.verdict = self._policy.judge(self._inspector.report(), self._inspector.head)
         except Failure as refusal:
-            self._verdict = None
+            self.verdict = None
             self._refusal = refusal
             raise
 
@@ -155,7 +153,7 @@ def _implied(other: str | None) -> str | None:
 
 def acts(context: GuardContext) -> bool:
     """Return whether a body is looked at: bytes that are sent need not be an accepted format."""
-    return context.settings.format.enforce_on_upload or not context.purpose.is_sent
+    return context.settings.format.enforce_on_upload or context.purpose not in SENT
 
 
 def build(context: GuardContext) -> Guard | None:

@@ -8,7 +8,7 @@ from fetcher.guards.stream.formats.work import SHORT_BYTES, Work
 TAIL_BYTES = 66_560  # A zip's end record with the longest comment, and the directory of one member.
 LARGEST_KEPT = 262_144  # Longer chunks are cut, so that a reference cannot hold megabytes.
 SMALLEST_KEPT = 4_096  # Shorter chunks are gathered, so that objects do not outweigh bytes.
-MOST_SPARE = 16_384  # More than this before the end is cut off: a thousand slow imports each hold one.
+MAX_SPARE = 16_384  # More than this before the end is cut off: a thousand slow imports each hold one.
 NEVER = 1 << 63
 ALL = 1 << 62  # Units of work: as many as it takes.
 
@@ -52,7 +52,7 @@ class Tail:
         while self._held - len(chunks[0]) >= TAIL_BYTES:
             self._held -= len(chunks.popleft())
         spare = self._held - TAIL_BYTES
-        if spare > MOST_SPARE:
+        if spare > MAX_SPARE:
             chunks[0] = chunks[0][spare:]
             self._held -= spare
 

@@ -8,7 +8,7 @@ byte of it, and a few hundredths of a second besides.
 
 SHORT_BYTES = 64
 UNPACKED_BYTES = 1_048_576  # For which there is a short step more: `zstd -3` of zeros takes three for eight.
-MOST_SHORT_STEPS = 16_384
+MAX_SHORT_STEPS = 16_384
 """Far above what honest images need: repeated blocks, as of packed zeros, count once."""
 
 
@@ -27,7 +27,7 @@ class Work:
         unpacked_bytes: What those blocks unpack to that say so themselves.
     """
 
-    def __init__(self, most: int = MOST_SHORT_STEPS) -> None:
+    def __init__(self, most: int = MAX_SHORT_STEPS) -> None:
         self.most = most
         self.short_steps = 0
         self.unpacked_bytes = 0

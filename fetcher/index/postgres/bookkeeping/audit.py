@@ -6,7 +6,7 @@ from typing import Any
 
 from fetcher.index.postgres.session import Session
 from fetcher.index.rows import Row
-from fetcher.index.trail import COLUMNS, START, digest_of, line_of
+from fetcher.index.trail import COLUMNS, START, line_of, link
 from fetcher.model import Import
 
 
@@ -38,12 +38,12 @@ def chained(lines: Iterable[Row], head: Row) -> list[dict[str, Any]]:
         head: The number and the digest of the last line there is, of which this transaction has the turn.
     """
     # A line of before the chain has no digest: the chain begins behind it.
-    last, digest = head["number"] or 0, head["digest"] or START
+    last = head["number"] or 0, head["digest"] or START
     rows = []
-    for number, line in enumerate(lines, last + 1):
-        row = {"id": number, "detail": "{}", **line}
-        digest = digest_of(digest, row)
-        rows.append({name: row.get(name) for name in COLUMNS} | {"hash": digest})
+    for line in lines:
+        row = link(last, line)
+        last = row["id"], row["hash"]
+        rows.append({name: row.get(name) for name in (*COLUMNS, "hash")})
     return rows
 
 

@@ -18,7 +18,7 @@ from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.rows import to_text
 from fetcher.index.values import BlobState
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 
 
 class MaintenanceRecords:
@@ -189,13 +189,13 @@ async def _explain(db: Session, address: str, note: str) -> None:
 async def _images_of(db: Session, address: str) -> list[str]:
     sql = """SELECT id FROM images WHERE sha256 = :sha256
              UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
-    return [row["id"] for row in await db.select(sql, {"sha256": address, "most": MOST_NAMED})]
+    return [row["id"] for row in await db.select(sql, {"sha256": address, "most": MAX_NAMED})]
 
 
 async def _sources(db: Session, address: str) -> list[dict[str, Any]]:
     sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
              WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
-    rows = await db.select(sql, [address, MOST_NAMED])
+    rows = await db.select(sql, [address, MAX_NAMED])
     return [msgspec.json.decode(row["document"], type=dict[str, Any]) for row in rows]
 
 

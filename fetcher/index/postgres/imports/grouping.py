@@ -13,7 +13,7 @@ from fetcher.index.postgres.session import Connection, Session
 from fetcher.index.values import NewImport
 from fetcher.model import Import
 
-MOST_TOGETHER = 64
+MAX_TOGETHER = 64
 
 
 class Submissions:
@@ -132,7 +132,7 @@ class _Asked:
             return True
         first = group[0]
         return (
-            len(group) < MOST_TOGETHER
+            len(group) < MAX_TOGETHER
             and self.name not in names
             and self.max_queued == first.max_queued
             and self.new.record.owns_image

@@ -21,7 +21,7 @@ SURPLUS = """WITH kept AS (
     SELECT id FROM imports WHERE id IN
         (SELECT number FROM ranked WHERE place > :most OR bytes > :most_bytes)
     AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id) LIMIT :limit"""
-MOST_AT_ONCE = 100_000
+MAX_AT_ONCE = 100_000
 
 
 async def surplus(db: Session, most: int, most_bytes: int) -> list[str]:
@@ -34,7 +34,7 @@ async def surplus(db: Session, most: int, most_bytes: int) -> list[str]:
     bounds = {"most": most, "most_bytes": most_bytes}
     found: list[str] = []
     for row in list(await db.select(OVERFULL, bounds)):
-        more = {"project_id": row["project_id"], "limit": MOST_AT_ONCE, **bounds}
+        more = {"project_id": row["project_id"], "limit": MAX_AT_ONCE, **bounds}
         found += [found_row["id"] for found_row in await db.select(SURPLUS, more)]
     return found
 

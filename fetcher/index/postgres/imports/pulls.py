@@ -10,6 +10,7 @@ from fetcher.index.rows import to_blob, to_text
 from fetcher.index.values import Remembered, ResumeState, Worker
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
+# Consecutive failures are in `barren`: hosts of an earlier version, upgraded one by one, write it so.
 COLUMNS = """id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
     spent_bytes, spent_seconds, barren"""
 READ = f"{COLUMNS} AS consecutive_failures, kept_sha256 AS kept_digest"

@@ -6,31 +6,29 @@ from typing import Any
 from sqlite_utils.db import Database
 
 from fetcher.index.sqlite.rows import insert, insert_all, select
-from fetcher.index.trail import START, digest_of, line_of
+from fetcher.index.trail import START, entry_of, link
 from fetcher.model import Import
 
 
 def note(db: Database, action: str, record: Import, detail: dict[str, Any]) -> None:
     """Add a line on an import to the audit trail."""
-    note_line(db, line_of(action, record, detail))
+    insert(db, "audit", entry_of(last_of(db), action, record, detail))
 
 
 def note_all(db: Database, lines: Iterable[dict[str, Any]]) -> None:
     """Add lines of the same columns, each chained to the one before, inside the write that they record."""
-    last, digest = last_of(db)
+    last = last_of(db)
     chained = []
-    for number, fields in enumerate(lines, last + 1):
-        line = {"id": number, "detail": "{}", **fields}
-        digest = digest_of(digest, line)
-        chained.append({**line, "hash": digest})
+    for fields in lines:
+        line = link(last, fields)
+        last = line["id"], line["hash"]
+        chained.append(line)
     insert_all(db, "audit", chained)
 
 
 def note_line(db: Database, line: dict[str, Any]) -> None:
     """Add a line to the audit trail, chained to the last one, inside the write that it records."""
-    number, before = last_of(db)
-    line = {"id": number + 1, "detail": "{}", **line}
-    insert(db, "audit", {**line, "hash": digest_of(before, line)})
+    insert(db, "audit", link(last_of(db), line))
 
 
 def last_of(db: Database) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from fetcher.index.sqlite.schema import migrate, migrations
 from fetcher.index.sqlite.soundness import check_version, is_passing, missing_parts
 from fetcher.index.values import BlobState
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 
 
 class MaintenanceRecords:
@@ -180,13 +180,13 @@ def _explain(db: Database, address: str, note: str) -> None:
 def _images_of(db: Database, address: str) -> list[str]:
     sql = """SELECT id FROM images WHERE sha256 = :sha256
              UNION SELECT image_id FROM image_stages WHERE sha256 = :sha256 LIMIT :most"""
-    return [row[0] for row in db.execute(sql, {"sha256": address, "most": MOST_NAMED})]
+    return [row[0] for row in db.execute(sql, {"sha256": address, "most": MAX_NAMED})]
 
 
 def _sources(db: Database, address: str) -> list[dict[str, Any]]:
     sql = """SELECT provenance.document FROM images JOIN provenance ON provenance.image_id = images.id
              WHERE images.sha256 = ? ORDER BY images.created_at DESC LIMIT ?"""
-    rows = db.execute(sql, [address, MOST_NAMED])
+    rows = db.execute(sql, [address, MAX_NAMED])
     return [msgspec.json.decode(row[0], type=dict[str, Any]) for row in rows]
 
 

@@ -23,7 +23,7 @@ SURPLUS = """WITH kept AS (
     SELECT id FROM imports WHERE rowid IN
         (SELECT number FROM ranked WHERE place > :most OR bytes > :most_bytes)
     AND NOT EXISTS (SELECT 1 FROM notices WHERE import_id = imports.id) LIMIT :limit"""
-MOST_AT_ONCE = 100_000
+MAX_AT_ONCE = 100_000
 
 
 def surplus(db: Database, most: int, most_bytes: int) -> list[str]:
@@ -36,7 +36,7 @@ def surplus(db: Database, most: int, most_bytes: int) -> list[str]:
     bounds = {"most": most, "most_bytes": most_bytes}
     found: list[str] = []
     for row in list(select(db, OVERFULL, bounds)):
-        more = {"project_id": row["project_id"], "limit": MOST_AT_ONCE, **bounds}
+        more = {"project_id": row["project_id"], "limit": MAX_AT_ONCE, **bounds}
         found += [found_row["id"] for found_row in select(db, SURPLUS, more)]
     return found
 

@@ -12,6 +12,7 @@ from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Remembered, ResumeState
 
 # Written for each pull every few seconds: an upsert of the library's looks the table up first.
+# Consecutive failures are in `barren`, as in PostgreSQL.
 KEEP = """
     INSERT INTO pulls (id, request, staged, source, validator, declared_bytes, kept_bytes, kept_sha256,
                        spent_bytes, spent_seconds, barren)

@@ -11,7 +11,7 @@ from fetcher.index.rows import to_text
 from fetcher.index.sqlite.rows import select
 from fetcher.index.values import Export
 
-MOST_PROJECTS = 1000
+MAX_PROJECTS = 1000
 # Then it is counted anew: what was counted and then taken back with its transaction is not held against
 # anybody for longer.
 ANEW = timedelta(minutes=10)
@@ -49,7 +49,7 @@ class Day:
             arguments = [project_id, to_text(kept.since), to_text(since)]
             for gone in select(db, PASSED, arguments):
                 kept = _DayTotal(since, kept.counted_at, kept.made - gone["made"], kept.size - gone["bytes"])
-        if len(self._kept) >= MOST_PROJECTS:
+        if len(self._kept) >= MAX_PROJECTS:
             self._kept.clear()
         self._kept[project_id] = kept
         (oldest,) = db.execute(OLDEST, [project_id, to_text(since)]).fetchone()

@@ -8,7 +8,7 @@ from fetcher.errors import Failure, StoreFailed
 from fetcher.store.s3.bucket import Bucket
 
 COPY_BYTES = 1_073_741_824  # The most that the server is asked to copy in one request.
-MOST_PARTS = 10_000
+MAX_PARTS = 10_000
 
 
 class Upload:
@@ -83,10 +83,8 @@ class Upload:
         self._places.release()
 
     def _next(self, size: int) -> int:
-        if len(self._etags) == MOST_PARTS:
-            raise StoreFailed(
-                reason=f"write: an object has at most {MOST_PARTS} parts; see bucket.part_bytes"
-            )
+        if len(self._etags) == MAX_PARTS:
+            raise StoreFailed(reason=f"write: an object has at most {MAX_PARTS} parts; see bucket.part_bytes")
         self._etags.append(None)
         self._sizes.append(size)
         self.size += size

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.errors import Failure
-from fetcher.guards.stream.formats.packed.peek import MOST_PACKED_BYTES
+from fetcher.guards.stream.formats.packed.peek import MAX_PACKED_BYTES
 from fetcher.guards.stream.formats.stream import TAIL_BYTES
 from tests.guards.stream.formats import corpus
 from tests.guards.stream.formats.corpus import CHUNK, NAMES, Row, cut, new_guard, path_of, rows, verdict_of
 from tests.guards.stream.formats.truth import HONEST, KNOWN, truth_of
 
 BY_SAMPLE = {name: tuple(found) for name, found in groupby(rows(), key=lambda row: row.sample)}
-MOST_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536  # The head, the tail and its slack, one window.
+MAX_RETAINED = 65_536 + TAIL_BYTES + 262_144 + 65_536  # The head, the tail and its slack, one window.
 DRIPPED_BYTES = 70_000
 CHUNKS = (511, 4_096, 1 << 30)
 SMALL = [name for name in corpus.BUILT if len(corpus.BUILT[name]()) <= DRIPPED_BYTES and name != "empty"]
@@ -65,7 +65,7 @@ def test_verdict_does_not_depend_on_chunks(name: str, corpus_folder: Path) -> No
     for size in CHUNKS:
         guard = new_guard(row.claim)
         assert verdict_of(guard, cut(content, size)) == (row.verdict, row.rule)
-        assert guard.retained_bytes <= MOST_RETAINED
+        assert guard.retained_bytes <= MAX_RETAINED
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -75,7 +75,7 @@ def test_verdict_does_not_depend_on_drips(name: str) -> None:
     guard = new_guard(row.claim)
     content = corpus.BUILT[name]()
     assert verdict_of(guard, cut(content, 1)) == (row.verdict, row.rule)
-    assert guard.retained_bytes <= MOST_RETAINED
+    assert guard.retained_bytes <= MAX_RETAINED
 
 
 @pytest.mark.parametrize("name", CUT_AT_WILL)
@@ -115,6 +115,6 @@ def test_wrong_claim_costs_kilobytes(name: str, corpus_folder: Path) -> None:
         is_told_early = row.verdict == "format-mismatch" and " of " not in row.rule and row.claim != "vhd"
         if is_told_early and len(content) > 2 * CHUNK and row.format not in TOLD_AT_THE_END:
             is_packed = row.format in ("gzip", "xz", "bzip2")  # As much is read as unpacks to 64 KiB.
-            if is_packed and len(content) <= MOST_PACKED_BYTES:
+            if is_packed and len(content) <= MAX_PACKED_BYTES:
                 continue
-            assert fed_until_refused(row, content) <= (MOST_PACKED_BYTES if is_packed else CHUNK) + 8_192
+            assert fed_until_refused(row, content) <= (MAX_PACKED_BYTES if is_packed else CHUNK) + 8_192

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetcher.guards.stream.formats.archives.ova_headers import MOST_LONG_NAME_BYTES, MOST_PAX_BYTES
-from fetcher.parsers.archives.tar_members import MOST_OCTAL
+from fetcher.guards.stream.formats.archives.ova_headers import MAX_LONG_NAME_BYTES, MAX_PAX_BYTES
+from fetcher.parsers.archives.tar_members import MAX_OCTAL
 from tests.guards.stream.formats.build import MIB, put, vmdk, vmdk_stream
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 from tests.guards.stream.formats.hostile_ova import good_ova, ova, ovf
@@ -60,16 +60,16 @@ def test_extended_header_may_be_empty() -> None:
 def test_extended_headers_have_a_length() -> None:
     """At the limit passes, one byte past it is refused; likewise a long name, and those for all members."""
     for kind in (b"x", b"g"):
-        for length, expected in ((MOST_PAX_BYTES, set()), (MOST_PAX_BYTES + 1, {"ova-header"})):
+        for length, expected in ((MAX_PAX_BYTES, set()), (MAX_PAX_BYTES + 1, {"ova-header"})):
             text = record("comment", "x" * (length - len("65536 comment=\n")))
             assert len(text) == length
             assert broken_rules(archive(pax(text, kind) + member(DISK), descriptor=ovf())) == expected
-    for length, expected in ((MOST_LONG_NAME_BYTES - 1, set()), (MOST_LONG_NAME_BYTES, {"ova-header"})):
+    for length, expected in ((MAX_LONG_NAME_BYTES - 1, set()), (MAX_LONG_NAME_BYTES, {"ova-header"})):
         parts = long_name("x" * length, b"K") + member(DISK)
         assert broken_rules(archive(parts, descriptor=ovf())) == expected
 
 
-@pytest.mark.parametrize(("size", "is_refused"), [(MOST_OCTAL, True), (MOST_OCTAL + 1, False)])
+@pytest.mark.parametrize(("size", "is_refused"), [(MAX_OCTAL, True), (MAX_OCTAL + 1, False)])
 def test_a_size_that_a_header_has_no_place_for(size: int, is_refused: bool) -> None:
     """From 8 GiB on a header says zero and the extended one the length; below it both say the same."""
     whole = archive(pax({"size": str(size)}) + head(size=0), descriptor=ovf(), end=b"")

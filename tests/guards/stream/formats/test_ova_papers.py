@@ -7,8 +7,8 @@ import random
 import pytest
 
 from fetcher.errors import Failure
-from fetcher.parsers.archives.manifest import MOST_MANIFEST_BYTES
-from fetcher.parsers.archives.ovf import MOST_DESCRIPTOR_BYTES
+from fetcher.parsers.archives.manifest import MAX_MANIFEST_BYTES
+from fetcher.parsers.archives.ovf import MAX_DESCRIPTOR_BYTES
 from tests.guards.stream.formats.build import MIB, vmdk_stream
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 from tests.guards.stream.formats.hostile_ova import ova, ovf
@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[Member, ...]] = {
     "a file twice": (DISK, ("a.mf", OTHER * 2)),
     "two of them": (DISK, ("a.mf", OTHER), ("b.mf", OTHER)),
     "rare and late": (DISK, manifest(PAPER, DISK, algorithm="SHA384")),
-    "too long": (DISK, ("a.mf", OTHER + b"\n" * MOST_MANIFEST_BYTES)),
+    "too long": (DISK, ("a.mf", OTHER + b"\n" * MAX_MANIFEST_BYTES)),
 }
 
 
@@ -124,7 +124,7 @@ def test_names_in_a_manifest_may_be_encoded(written: str, is_first: bool) -> Non
 
 def test_a_descriptor_may_be_as_long_as_in_an_unpacked_one() -> None:
     """At the limit passes, one byte past it is refused."""
-    room = MOST_DESCRIPTOR_BYTES - len(ovf())
+    room = MAX_DESCRIPTOR_BYTES - len(ovf())
     long = ovf() + b" " * room
     assert not broken_rules(ova(("a.ovf", long), DISK))
     assert unpacks(ova(("a.ovf", long), DISK)) == ""

@@ -59,7 +59,7 @@ def test_tables_do_not_share_clusters(tables: int, monkeypatch: pytest.MonkeyPat
     directory = struct.pack(f">{tables}Q", *((4 + number) * CLUSTER | 1 << 63 for number in range(tables)))
     stream = image[:L1] + directory.ljust(CLUSTER, b"\0") + table * tables + bytes(16 * CLUSTER)
     assert broken_rules(stream) == {"qcow2-overlap"}
-    monkeypatch.setattr(qcow2_tables, "MOST_MARKED", 0)
+    monkeypatch.setattr(qcow2_tables, "MAX_MARKED", 0)
     is_bounded = tables * 16 + 1 > len(stream) // CLUSTER
     assert ("beyond-end" in broken_rules(stream)) is is_bounded
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher.guards.stream.formats.disks.qcow2_tables import MOST_MARKED
+from fetcher.guards.stream.formats.disks.qcow2_tables import MAX_MARKED
 from tests.guards.stream.formats.build import patch, qcow2
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 
@@ -111,7 +111,7 @@ def test_two_tables_name_no_cluster_both(first: list[int], second: list[int]) ->
 def test_so_many_clusters_are_remembered(apart: list[int]) -> None:
     """Memory is bounded: behind the last that is remembered, two tables may name one cluster."""
     for cluster, expected in (
-        (MOST_MARKED - 1, {"qcow2-overlap"}),
-        (MOST_MARKED, {"beyond-end"}),
+        (MAX_MARKED - 1, {"qcow2-overlap"}),
+        (MAX_MARKED, {"beyond-end"}),
     ):
         assert broken_rules(of_two_tables([*apart, cluster], [cluster])) == expected

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fetcher.guards.stream.formats.report import HEAD_BYTES, Steps, Window
 from fetcher.guards.stream.formats.stream import (
-    MOST_SPARE,
+    MAX_SPARE,
     SMALLEST_KEPT,
     TAIL_BYTES,
     Reader,
@@ -82,7 +82,7 @@ def test_tail_is_the_last_bytes(sizes: list[int]) -> None:
         tail.add(chunk)
         stream += chunk
         at += size
-        assert tail.retained_bytes <= TAIL_BYTES + MOST_SPARE + SMALLEST_KEPT
+        assert tail.retained_bytes <= TAIL_BYTES + MAX_SPARE + SMALLEST_KEPT
     assert tail.read() == stream[-TAIL_BYTES:]
 
 

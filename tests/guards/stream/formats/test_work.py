@@ -10,7 +10,7 @@ from fetcher.guards.stream.formats import Inspector
 from fetcher.guards.stream.formats.guard import SKIMMED_UNITS, SLICE_UNITS
 from fetcher.guards.stream.formats.report import Steps, Window
 from fetcher.guards.stream.formats.stream import Reader, cost
-from fetcher.guards.stream.formats.work import MOST_SHORT_STEPS, SHORT_BYTES, Work, WorkExceeded
+from fetcher.guards.stream.formats.work import MAX_SHORT_STEPS, SHORT_BYTES, Work, WorkExceeded
 from tests.guards.stream.formats.build import mbr
 from tests.guards.stream.formats.corpus import cut, inspected, new_guard, verdict_of
 from tests.guards.stream.formats.dear import WORST, lz4_cuts, ovf_of, zstd_cuts, zstd_runs
@@ -29,7 +29,7 @@ def test_work_is_in_proportion_to_the_bytes(name: str) -> None:
     looking = inspected(stream)
     assert looking.fault is None
     assert looking.steps <= 64 + len(stream) // SHORT_BYTES + looking.short_steps
-    assert looking.short_steps <= 1 + MOST_SHORT_STEPS + len(stream) // 4 // 8
+    assert looking.short_steps <= 1 + MAX_SHORT_STEPS + len(stream) // 4 // 8
 
 
 @pytest.mark.parametrize("name", WORST)
@@ -101,7 +101,7 @@ def test_packed_zeros_pass_cheaply() -> None:
     ).stdout
     assert verdict_of(new_guard(), cut(stream)) == ("raw/compressed", "-")
     looking = inspected(stream)
-    assert looking.short_steps < MOST_SHORT_STEPS // 16
+    assert looking.short_steps < MAX_SHORT_STEPS // 16
     assert looking.worked_units < 5 * SLICE_UNITS
 
 

@@ -12,7 +12,7 @@ Safety: no path, no link, no device in a member's name or type; one descriptor, 
 """
 
 from fetcher.guards.stream.formats.archives import pkzip, sevenzip, tar
-from fetcher.guards.stream.formats.archives.ova_headers import MOST_NAME_CHARACTERS, REPACK, Headers
+from fetcher.guards.stream.formats.archives.ova_headers import MAX_NAME_CHARACTERS, REPACK, Headers
 from fetcher.guards.stream.formats.archives.ova_papers import DESCRIPTOR, MANIFEST, Papers, kind_of
 from fetcher.guards.stream.formats.disks import parallels, qcow2, vdi, vhd, vhdx, vmdk, vmdk_descriptor
 from fetcher.guards.stream.formats.disks.tables import round_up
@@ -36,7 +36,7 @@ from fetcher.parsers.archives.tar_members import Member, first_name
 
 OVA = Kind(key="ova", words="an OVA appliance", role=Role.BUNDLE, disk_format="vmdk")
 
-MOST_MEMBERS = 1_024
+MAX_MEMBERS = 1_024
 REGULAR = "0"
 NEVER = 1 << 62
 INSIDE = (
@@ -131,12 +131,12 @@ class _MemberWalk:
         require = self.report.require
         require(member.header.kind == REGULAR, "ova-member-type", "a member is no regular file", REPACK)
         name = member.name.removeprefix("./")
-        is_readable = name.isprintable() and "\ufffd" not in name and len(name) <= MOST_NAME_CHARACTERS
+        is_readable = name.isprintable() and "\ufffd" not in name and len(name) <= MAX_NAME_CHARACTERS
         plain = NOT_PLAIN.search(name) is None and is_readable
         require(plain, "ova-member-name", "a member's name is a path", REPACK)
         require(name not in self.names, "ova-member-name", "two members have the same name", REPACK)
         self.names.add(name)
-        require(len(self.names) <= MOST_MEMBERS, "ova-members", "it has too many members", REPACK)
+        require(len(self.names) <= MAX_MEMBERS, "ova-members", "it has too many members", REPACK)
 
     def _content(self, at: int, size: int) -> Steps:
         """Judge a member that may be a disk, by its beginning and its end."""

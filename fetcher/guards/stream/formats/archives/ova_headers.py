@@ -25,10 +25,10 @@ from fetcher.parsers.archives.tar_members import (
     Member,
 )
 
-MOST_HEADERS = 4_096
-MOST_PAX_BYTES = 65_536
-MOST_LONG_NAME_BYTES = 4_096
-MOST_NAME_CHARACTERS = 1_000
+MAX_HEADERS = 4_096
+MAX_PAX_BYTES = 65_536
+MAX_LONG_NAME_BYTES = 4_096
+MAX_NAME_CHARACTERS = 1_000
 FORBIDDEN = re.compile(
     r"GNU\.|SUN\.|hdrcharset$|linkpath$"
     r"|SCHILY\.(?!(?:dev|ino|nlink|fflags|devmajor|devminor)$|xattr\.|acl\.)"
@@ -59,7 +59,7 @@ class Headers:
         if header is None or header.size is None or not header.has_side_numbers:
             self._report.broke("ova-header", "the header of a member is damaged", CUT_SHORT)
             return None
-        self._report.require(self._count <= MOST_HEADERS, "ova-members", "it has too many members", REPACK)
+        self._report.require(self._count <= MAX_HEADERS, "ova-members", "it has too many members", REPACK)
         return None if self._report.findings else header
 
     def member(self, header: Header, at: int) -> Generator[Window, bytes, Member | None]:
@@ -82,8 +82,8 @@ class Headers:
         """
         is_pax = header.kind in (PAX_LOCAL, PAX_GLOBAL)
         self._shared_bytes += size if header.kind == PAX_GLOBAL else 0
-        is_short = size <= (MOST_PAX_BYTES if is_pax else MOST_LONG_NAME_BYTES)
-        is_short = is_short and self._shared_bytes <= MOST_PAX_BYTES
+        is_short = size <= (MAX_PAX_BYTES if is_pax else MAX_LONG_NAME_BYTES)
+        is_short = is_short and self._shared_bytes <= MAX_PAX_BYTES
         self._report.require(is_short, "ova-header", "an extended header is too long", REPACK)
         if self._report.findings:
             return

@@ -12,10 +12,10 @@ Safety: no document type and so no entities; files named by their plain name, ne
 from collections.abc import Generator, Iterator
 
 from fetcher.guards.stream.formats.report import Report, Window, windows
-from fetcher.parsers.archives.manifest import MOST_MANIFEST_BYTES, BrokenManifest, MemberDigests, Mismatch
+from fetcher.parsers.archives.manifest import MAX_MANIFEST_BYTES, BrokenManifest, MemberDigests, Mismatch
 from fetcher.parsers.archives.names import is_hidden, spellings
 from fetcher.parsers.archives.ovf import (
-    MOST_DESCRIPTOR_BYTES,
+    MAX_DESCRIPTOR_BYTES,
     BrokenDescriptor,
     References,
     ReferencesReader,
@@ -80,7 +80,7 @@ class Papers:
             WorkExceeded: The budget of the import is spent.
         """
         report = self._report
-        fits = 0 < size <= MOST_DESCRIPTOR_BYTES
+        fits = 0 < size <= MAX_DESCRIPTOR_BYTES
         report.require(fits, "ova-descriptor", "its descriptor is empty or too long", EXPORT)
         if report.findings:
             return
@@ -108,7 +108,7 @@ class Papers:
         Raises:
             WorkExceeded: The budget of the import is spent.
         """
-        fits = size <= MOST_MANIFEST_BYTES
+        fits = size <= MAX_MANIFEST_BYTES
         self._report.require(fits, "ova-manifest", "its manifest is too long", EXPORT)
         if self._report.findings:
             return

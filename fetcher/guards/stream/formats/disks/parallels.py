@@ -24,8 +24,8 @@ OLD, EXTENDED = b"WithoutFreeSpace", b"WithouFreSpacExt"
 HEADER = Struct("<16sIIIIIQIIIQ")
 SECTOR = 512
 IN_USE = 0x746F_6E59
-MOST_CLUSTER_SECTORS = 1 << 20
-MOST_ENTRIES = 1 << 26
+MAX_CLUSTER_SECTORS = 1 << 20
+MAX_ENTRIES = 1 << 26
 
 
 def recognise(head: bytes) -> Report | None:
@@ -42,9 +42,9 @@ def recognise(head: bytes) -> Report | None:
     report.virtual_bytes = sectors * SECTOR
     require = report.require
     require(version == 2, "parallels-version", "its version is not 2")
-    require(0 < cluster <= MOST_CLUSTER_SECTORS, "parallels-cluster", "its cluster size is out of range")
+    require(0 < cluster <= MAX_CLUSTER_SECTORS, "parallels-cluster", "its cluster size is out of range")
     require(sectors > 0, "empty-disk", "it describes a disk of no bytes")
-    covered = entries * cluster >= sectors and entries <= MOST_ENTRIES
+    covered = entries * cluster >= sectors and entries <= MAX_ENTRIES
     require(covered, "parallels-size", "its table does not cover its disk")
     require(
         in_use != IN_USE, "parallels-in-use", "it was not closed", "Close what uses it, and copy it again."

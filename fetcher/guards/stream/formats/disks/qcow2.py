@@ -26,9 +26,9 @@ EXTENSION_END, DATA_FILE, CRYPTO_HEADER = 0, 0x44415441, 0x0537BE77
 DIRTY, CORRUPT, EXTERNAL, COMPRESSION, EXTENDED_L2 = (1 << bit for bit in range(5))
 RAW_EXTERNAL = 2  # Of the features that old writers clear: only an image with a data file may have it.
 UNDERSTOOD = DIRTY | COMPRESSION | EXTENDED_L2
-MOST_L1_BYTES = 32 << 20  # As in qemu.
-MOST_REFTABLE_BYTES = 8 << 20  # As in qemu.
-MOST_SNAPSHOTS = 65_536  # As in qemu.
+MAX_L1_BYTES = 32 << 20  # As in qemu.
+MAX_REFTABLE_BYTES = 8 << 20  # As in qemu.
+MAX_SNAPSHOTS = 65_536  # As in qemu.
 SNAPSHOT_BYTES = 40  # The least that one entry takes.
 REMAKE = "Make a copy without it: `qemu-img convert -O qcow2 SOURCE TARGET`."
 DECRYPT = (
@@ -159,18 +159,18 @@ class _Image:
         covered = self.cluster // entry * self.cluster
         needed = -(-self.size // covered)
         require(
-            needed <= self.l1_entries and self.l1_entries * 8 <= MOST_L1_BYTES,
+            needed <= self.l1_entries and self.l1_entries * 8 <= MAX_L1_BYTES,
             "qcow2-l1",
             "its L1 table does not fit its disk",
         )
         require(self.size > 0, "empty-disk", "it describes a disk of no bytes")
         reftable_bytes = self.reftable_clusters * self.cluster
         require(
-            0 < reftable_bytes <= MOST_REFTABLE_BYTES, "qcow2-refcount", "its refcount table is out of range"
+            0 < reftable_bytes <= MAX_REFTABLE_BYTES, "qcow2-refcount", "its refcount table is out of range"
         )
         self._place(self.l1_offset, self.l1_entries * 8, "L1 table")
         self._place(self.reftable_offset, reftable_bytes, "refcount table")
-        require(self.snapshots <= MOST_SNAPSHOTS, "qcow2-snapshots", "it has too many snapshots")
+        require(self.snapshots <= MAX_SNAPSHOTS, "qcow2-snapshots", "it has too many snapshots")
         if self.snapshots:
             report.facts["snapshots"] = self.snapshots
             self._place(self.snapshots_offset, self.snapshots * SNAPSHOT_BYTES, "snapshot table")

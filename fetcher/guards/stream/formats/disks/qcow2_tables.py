@@ -26,8 +26,8 @@ COMPRESSED_BYTE = 0x40  # In the first byte of an L2 entry.
 COMPRESSED = COMPRESSED_BYTE << 56
 LOW_HALF = 0xFFFF_FFFF
 LEAST_PACKED_BYTES = 8  # Of a compressed cluster: no codec makes less of one.
-MOST_TABLES = 16_384  # What is remembered of them; 8 TiB at the usual cluster size.
-MOST_MARKED = 524_288  # Clusters that are remembered as mapped, with a byte each.
+MAX_TABLES = 16_384  # What is remembered of them; 8 TiB at the usual cluster size.
+MAX_MARKED = 524_288  # Clusters that are remembered as mapped, with a byte each.
 OVERLAP = "a table or a cluster is used for two things"
 
 
@@ -83,7 +83,7 @@ def follow(geometry: Geometry, report: Report) -> Steps:
     found: set[int] = set()
     yield from _follow_l1(geometry, report, found)
     end = geometry.l1_offset + geometry.l1_entries * 8
-    if report.findings or len(found) > MOST_TABLES or min(found, default=end) < end:
+    if report.findings or len(found) > MAX_TABLES or min(found, default=end) < end:
         return
     for place in sorted(found):
         for window in windows(place, geometry.cluster):
@@ -99,7 +99,7 @@ def _follow_refcounts(geometry: Geometry, report: Report) -> Steps:
     """Learn where the blocks of the refcounts lie, which cannot be data either."""
     for window in windows(geometry.reftable_offset, geometry.reftable_bytes):
         blocks = [offset for offset in integers((yield window), 8, "big") if offset]
-        if len(geometry.taken) > MOST_TABLES:
+        if len(geometry.taken) > MAX_TABLES:
             return
         if len(set(blocks)) < len(blocks) or not geometry.taken.isdisjoint(blocks):
             report.broke("qcow2-overlap", OVERLAP)
@@ -124,7 +124,7 @@ def _follow_l1(geometry: Geometry, report: Report, found: set[int]) -> Steps:
         report.reaches(max(offsets, default=0) + geometry.cluster, "L2 table")
         if report.findings:
             return
-        if len(found) <= MOST_TABLES:
+        if len(found) <= MAX_TABLES:
             found |= offsets
     geometry.taken |= found
 
@@ -159,17 +159,17 @@ def _mark(places: set[int], geometry: Geometry) -> bool:
     """Remember which clusters are mapped, and return whether none of them was before."""
     marks, bits = geometry.marks, geometry.cluster_bits
     first, last = min(places, default=0) >> bits, max(places, default=-1) >> bits
-    if not 0 <= first <= last or first >= MOST_MARKED:
+    if not 0 <= first <= last or first >= MAX_MARKED:
         return True
     if len(marks) <= last:
-        marks.extend(bytes(min(last + 1, MOST_MARKED) - len(marks)))
+        marks.extend(bytes(min(last + 1, MAX_MARKED) - len(marks)))
     if (
-        last < MOST_MARKED and last - first == len(places) - 1
+        last < MAX_MARKED and last - first == len(places) - 1
     ):  # As most tools write them, one behind the other.
         is_new = marks.find(1, first, last + 1) < 0
         marks[first : last + 1] = b"\1" * len(places)
         return is_new
-    numbers = [number for place in places if (number := place >> bits) < MOST_MARKED]
+    numbers = [number for place in places if (number := place >> bits) < MAX_MARKED]
     is_new = not any(map(marks.__getitem__, numbers))
     for number in numbers:
         marks[number] = 1

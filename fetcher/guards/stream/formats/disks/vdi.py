@@ -21,7 +21,7 @@ SIGNATURE_AT, SIGNATURE = 0x40, b"\x7f\x10\xda\xbe"  # qemu goes by this, not by
 HEADER = Struct("<64x4xI4xI4x256xII12xI4xQIIII32x16s16s")
 HEADER_BYTES = 512
 BLOCK = 1 << 20
-MOST_BLOCKS = 0x3FFF_FFFF
+MAX_BLOCKS = 0x3FFF_FFFF
 UNALLOCATED = 0xFFFF_FFFE  # And the number after it: discarded.
 FLATTEN = "Merge the image with its parents, for example with `VBoxManage clonemedium`."
 
@@ -52,7 +52,7 @@ def recognise(head: bytes) -> Report | None:
     )
     require(beside == 0, "vdi-block", "it keeps bytes beside its blocks, which not every reader steps over")
     require(size > 0, "empty-disk", "it describes a disk of no bytes")
-    require(size <= blocks * BLOCK and blocks <= MOST_BLOCKS, "vdi-size", "its blocks do not cover its disk")
+    require(size <= blocks * BLOCK and blocks <= MAX_BLOCKS, "vdi-size", "its blocks do not cover its disk")
     require(used <= blocks, "vdi-size", "it has more blocks in use than blocks")
     aligned = map_at % 512 == 0 and data_at % 512 == 0
     require(

@@ -24,7 +24,7 @@ FOOTER = Struct(">8sIIQI4sI4sQQHBBII")
 HEADER = Struct(">8sQQIIII")
 FOOTER_BYTES, HEADER_BYTES, SECTOR = 512, 1024, 512
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
-MOST_BYTES = 0xFF00_0000 * SECTOR  # 2040 GiB, by the specification.
+MAX_BYTES = 0xFF00_0000 * SECTOR  # 2040 GiB, by the specification.
 UNUSED = 0xFFFF_FFFF
 PARENT_END = 768  # Of the name and the eight locators of a parent, which only a differencing disk has.
 BY_SIZE = (b"win ", b"qem2", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0")
@@ -76,7 +76,7 @@ def _check_footer(footer: bytes, report: Report, wanted: int) -> None:
     report.require(
         disk_type in (wanted, DIFFERENCING), "vhd-type", "its type does not fit its layout", CUT_SHORT
     )
-    report.require(0 < size <= MOST_BYTES, "vhd-size", "the size of its disk is out of range")
+    report.require(0 < size <= MAX_BYTES, "vhd-size", "the size of its disk is out of range")
     _check_geometry(footer, report, size)
 
 

@@ -30,7 +30,7 @@ TABLE = Struct("<4sIII")
 ENTRY = Struct("<16sQII")
 BLOCKS = UUID("2dc27766-f623-4200-9d64-115e9bfd4a08").bytes_le
 METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
-MOST_ENTRIES = 2_047
+MAX_ENTRIES = 2_047
 MEBIBYTE = 1 << 20
 CLOSE_IT = "Shut down what uses the image and copy it again, or repair it with `qemu-img check -r all`."
 
@@ -122,9 +122,9 @@ def _read_regions(first: bytes, second: bytes, log: list[Region], report: Report
     if report.findings:
         return {}
     count = TABLE.unpack_from(first)[2]
-    report.require(count <= MOST_ENTRIES, "vhdx-regions", "its region table has too many entries")
+    report.require(count <= MAX_ENTRIES, "vhdx-regions", "its region table has too many entries")
     regions: dict[bytes, Region] = {}
-    for name, offset, length, flags in _entries(first, min(count, MOST_ENTRIES)):
+    for name, offset, length, flags in _entries(first, min(count, MAX_ENTRIES)):
         report.require(name not in regions, "vhdx-regions", "it names a region twice")
         report.require(
             name in (BLOCKS, METADATA) or not flags & 1,

@@ -20,10 +20,10 @@ from fetcher.guards.stream.formats.report import Report, Steps, Window, windows
 TABLE = Struct("<8sHH")
 ENTRY = Struct("<16sIII")
 TABLE_HEADER_BYTES, ENTRY_BYTES, TABLE_BYTES = 32, 32, 65_536
-MOST_ENTRIES = 2_047
+MAX_ENTRIES = 2_047
 REQUIRED = 4
 MEBIBYTE = 1 << 20
-MOST_BYTES = 64 << 40  # By the specification.
+MAX_BYTES = 64 << 40  # By the specification.
 PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 SIZE = UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
 PAGE_83 = UUID("beca12ab-b2e6-4523-93ef-c309e000c746").bytes_le
@@ -70,10 +70,10 @@ def check_metadata(report: Report, offset: int, length: int, disk: Disk) -> Step
 def _read_table(table: bytes, length: int, report: Report) -> dict[bytes, int]:
     """Return where the known items lie, after checks on all."""
     count = TABLE.unpack_from(table)[2]
-    report.require(count <= MOST_ENTRIES, "vhdx-metadata", "its metadata table has too many entries")
+    report.require(count <= MAX_ENTRIES, "vhdx-metadata", "its metadata table has too many entries")
     places: dict[bytes, int] = {}
     seen: set[bytes] = set()
-    for name, at, size, flags in _entries(table, min(count, MOST_ENTRIES)):
+    for name, at, size, flags in _entries(table, min(count, MAX_ENTRIES)):
         report.require(name not in seen, "vhdx-metadata", "it names a metadata item twice")
         seen.add(name)
         report.require(name != PARENT, "vhdx-parent", "it names a parent", FLATTEN)
@@ -116,7 +116,7 @@ def _check_disk(report: Report, disk: Disk) -> None:
         "its block size is out of range",
     )
     report.require(
-        0 < disk.size <= MOST_BYTES and disk.size % 512 == 0,
+        0 < disk.size <= MAX_BYTES and disk.size % 512 == 0,
         "vhdx-size",
         "the size of its disk is out of range",
     )

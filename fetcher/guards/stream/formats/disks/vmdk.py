@@ -28,7 +28,7 @@ AT_END = (1 << 64) - 1
 DIRECTORY_FIELD = slice(56, 64)
 USES_CHARACTERS, REDUNDANT, COMPRESSED, MARKERS = 1, 2, 1 << 16, 1 << 17
 TABLE_ENTRIES = 512
-MOST_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
+MAX_SECTORS = 1 << 41  # 1 PiB: far above any cap, and no overflow behind it.
 FOOTER_BYTES = 1_536  # A marker, the footer, the end-of-stream marker.
 FOOTER_MARKER = Struct("<QII")
 
@@ -60,7 +60,7 @@ def _check_header(head: bytes, report: Report) -> None:
     report.facts |= {"version": version, "grain_bytes": grain * SECTOR}
     require(1 <= version <= 3, "vmdk-version", "its version is not 1, 2 or 3")
     require(capacity > 0, "vmdk-capacity", "its header gives no size, so that its descriptor would decide")
-    require(capacity <= MOST_SECTORS, "vmdk-capacity", "the size of its disk is out of range")
+    require(capacity <= MAX_SECTORS, "vmdk-capacity", "the size of its disk is out of range")
     require(
         at == 1 and 1 <= length <= DESCRIPTOR_BYTES // SECTOR,
         "vmdk-descriptor-place",

@@ -18,7 +18,7 @@ from fetcher.guards.stream.formats.report import CUT_SHORT, Report, Steps, Windo
 SECTOR = 512
 TABLE_ENTRIES = 512
 HEADER_SECTORS = 2  # A header, and a descriptor of at least one sector.
-MOST_TABLES = 16_384  # What is remembered of them; 512 GiB at the usual grain size.
+MAX_TABLES = 16_384  # What is remembered of them; 512 GiB at the usual grain size.
 MARKER = Struct("<QII")
 MARKER_BYTES, GRAIN_MARKER_BYTES = 16, 12
 END_OF_STREAM, TABLE, DIRECTORY, FOOTER = range(4)
@@ -37,7 +37,7 @@ def follow(report: Report, directory: int, tables: int, least_grain: int) -> Ste
     end = directory + tables * 4
     yield from _follow_directory(report, directory, tables, places)
     starts = sorted(place * SECTOR for place in places)
-    if report.findings or len(starts) > MOST_TABLES or (starts and starts[0] < end):
+    if report.findings or len(starts) > MAX_TABLES or (starts and starts[0] < end):
         return
     mapped = 0
     for start in starts:
@@ -62,7 +62,7 @@ def _follow_directory(report: Report, directory: int, tables: int, places: set[i
         report.reaches(max(found, default=0) * SECTOR + TABLE_ENTRIES * 4, "grain tables")
         if report.findings:
             return
-        if len(places) <= MOST_TABLES:
+        if len(places) <= MAX_TABLES:
             places.update(found)
 
 
@@ -127,7 +127,7 @@ class Stream:
         is_single = len(set(grains)) == len(grains) and self._tables.isdisjoint(grains)
         self._report.require(behind and is_single, "vmdk-overlap", OVERLAP)
         self._mapped += len(grains)
-        if len(self._tables) <= MOST_TABLES:
+        if len(self._tables) <= MAX_TABLES:
             self._tables.add(self._at // SECTOR)
         self._at += TABLE_ENTRIES * 4
 
@@ -136,10 +136,10 @@ class Stream:
         named: list[int] = []
         for window in windows(self._at, size):
             named += [place for place in integers((yield window), 4, "little") if place > 1]
-            if len(named) > MOST_TABLES:
+            if len(named) > MAX_TABLES:
                 break
         self._at += size
-        is_known = len(named) > MOST_TABLES or (
+        is_known = len(named) > MAX_TABLES or (
             len(set(named)) == len(named) and self._tables.issuperset(named)
         )
         self._report.require(

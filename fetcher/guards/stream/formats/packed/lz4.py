@@ -22,7 +22,7 @@ BLOCK_BYTES = {4: 1 << 16, 5: 1 << 18, 6: 1 << 20, 7: 1 << 22}
 LEGACY_BLOCK = (8 << 20) + (8 << 20) // 255 + 16
 UNPACKED_BLOCK = 1 << 31
 LONGEST_HEADER = 15  # Of a frame, with its magic.
-MOST_BLOCKS = 4_096  # And frames, that the first 64 KiB of the content are looked for in.
+MAX_BLOCKS = 4_096  # And frames, that the first 64 KiB of the content are looked for in.
 BLOCK_CHECKSUM, CONTENT_SIZE, CONTENT_CHECKSUM, RESERVED, DICTIONARY = 16, 8, 4, 2, 1
 
 
@@ -187,7 +187,7 @@ class Lz4Start:
         while here + 4 <= len(packed) and len(self._content) < most:
             word = int.from_bytes(packed[here : here + 4], "little")
             self._blocks += 1
-            if self._blocks > MOST_BLOCKS:
+            if self._blocks > MAX_BLOCKS:
                 raise WorkExceeded
             if self._frame is None:
                 here += self._begin(packed[here : here + LONGEST_HEADER])

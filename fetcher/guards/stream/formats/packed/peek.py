@@ -21,11 +21,11 @@ from fetcher.guards.stream.formats.archives.zip_records import read_local
 from fetcher.guards.stream.formats.packed.lz4 import Lz4Start
 from fetcher.guards.stream.formats.report import CUT_SHORT, HEAD_BYTES, Report, Steps, windows
 
-MOST_PACKED_BYTES = 1 << 20
-MOST_MEMBERS = 16
-MOST_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder needs besides.
+MAX_PACKED_BYTES = 1 << 20
+MAX_MEMBERS = 16
+MAX_MEMORY_BYTES = 160 << 20  # A dictionary of 128 MiB, and what the decoder needs besides.
 MISTAKES = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
-MOST_WINDOW_LOG = 27
+MAX_WINDOW_LOG = 27
 REPACK = "Pack the image anew, with the usual options of the tool."
 SMALLER = "Pack the image anew with a smaller dictionary: `xz -9` or less."
 
@@ -57,11 +57,11 @@ def _deflate() -> Any:
 
 
 def _xz() -> Any:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_MEMORY_BYTES)
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_MEMORY_BYTES)
 
 
 def _zstd() -> Any:
-    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MOST_WINDOW_LOG})
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
 
 
 DECODERS: dict[str, Callable[[], Any]] = {
@@ -95,7 +95,7 @@ def unpack_start(report: Report, start: Start) -> Steps:
     """Unpack the beginning of a packed stream."""
     key = report.kind.key
     unpacker: _Unpacker | None = None
-    for window in windows(0, MOST_PACKED_BYTES):
+    for window in windows(0, MAX_PACKED_BYTES):
         packed = yield window
         start.packed += packed
         is_last = len(packed) < window.length
@@ -141,7 +141,7 @@ class _Unpacker:
                 self.members += 1
             is_over = self.is_between and not self.has_members
             self.start.is_known = len(content) == HEAD_BYTES or is_over
-            if self.members > MOST_MEMBERS:
+            if self.members > MAX_MEMBERS:
                 raise ValueError("members")
 
 

@@ -20,8 +20,8 @@ ZSTD = Kind(key="zstd", words="a Zstandard archive", role=Role.PACKED)
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 LZ4_MAGICS = (b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18")
-MOST_WINDOW = 1 << 27
-MOST_BLOCK = 1 << 17
+MAX_WINDOW = 1 << 27
+MAX_BLOCK = 1 << 17
 CONTENT_BYTES = (0, 2, 4, 8)
 DICTIONARY_BYTES = (0, 1, 2, 4)
 RLE, RESERVED = 1, 3
@@ -120,7 +120,7 @@ class _FrameReader:
         while here + 3 <= size:
             header = piece[here] | piece[here + 1] << 8 | piece[here + 2] << 16
             kind, length = header >> 1 & 3, header >> 3
-            if kind == RESERVED or length > MOST_BLOCK:
+            if kind == RESERVED or length > MAX_BLOCK:
                 self._report.broke("zstd-block", "a block is of no known type or size", CUT_SHORT)
                 return here
             step = 3 + (1 if kind == RLE else length)
@@ -168,7 +168,7 @@ class Frame:
         exponent, mantissa = (0, 0) if self._is_single else (self._rest[0] >> 3, self._rest[0] & 7)
         window = self.content_bytes if self._is_single else (1 << (10 + exponent)) // 8 * (8 + mantissa)
         report.require(
-            (window or 0) <= MOST_WINDOW,
+            (window or 0) <= MAX_WINDOW,
             "zstd-window",
             "it needs more than 128 MiB of memory to be unpacked",
             "Pack it with a smaller window: `zstd --long=27` or less.",

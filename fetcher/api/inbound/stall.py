@@ -12,7 +12,7 @@ LATER = 1.3
 LEAVING_SECONDS = 1.0  # Before a client whose place was needed is disconnected.
 
 
-class Patience:
+class StallTimer:
     """Seconds left for one direction of one connection.
 
     Silence and slowness are one thing here: a client that moves fewer bytes
