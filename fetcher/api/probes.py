@@ -15,7 +15,7 @@ LOOK_SECONDS = 0.1
 
 
 class Probes:
-    """Tries small writes, at most twice a second, whoever asks."""
+    """Tries small writes, at most twice a second for all callers together."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
