@@ -49,7 +49,7 @@ def to_unfinished(values: Sequence[Any]) -> Unfinished:
 
 
 def left_of(waiting: list[Unfinished], whole: Sequence[Import], sent: Collection[str]) -> LeftBehind:
-    """Return all of it, the whole ones told apart."""
+    """Return all rows, the whole ones separately."""
     return LeftBehind(
         waiting,
         sent=[record for record in whole if record.method in sent],

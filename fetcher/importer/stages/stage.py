@@ -29,7 +29,7 @@ class Comparison(Protocol):
     """The digests that are expected, as the stages see them; `Verification` has them."""
 
     def settle_by_hops(self) -> None:
-        """Find what a checksum file says of the body, where no answer has told."""
+        """Find what a checksum file says of the body, where no answer has stated its name."""
 
     def compare(self, body: Complete) -> None:
         """Compare the bytes for each import."""
