@@ -42,6 +42,12 @@ def release(listening: socket.socket, server: Server) -> None:
         server.path.unlink(missing_ok=True)
 
 
+def release_if_open(listening: socket.socket, server: Server) -> None:
+    """Release a socket that nobody has closed yet; another process may have the path of one that was."""
+    if listening.fileno() >= 0:
+        release(listening, server)
+
+
 def _bind_path(path: Path) -> socket.socket:
     """Listen on a path; the file that an earlier process left there is replaced, a living one's is not.
 

@@ -13,8 +13,9 @@ import pytest
 import tomlkit
 
 from fetcher.config import BadConfig, load_settings
-from fetcher.listening import bind, release
+from fetcher.listening import bind, release, release_if_open
 from fetcher.settings.server import Server
+from tests.processes import tell
 from tests.service import Running
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,36 @@ async def until_answered(client: aiohttp.ClientSession) -> None:
                 if answer.status == 200:
                     return
         await asyncio.sleep(0.02)
+
+
+async def test_a_start_that_is_ended_leaves_no_path(tmp_path: Path) -> None:
+    """SIGTERM while modules are loaded ends the process at once, and the path goes with it."""
+    path, config = tmp_path / "run.sock", tmp_path / "config.toml"
+    config.write_text(tomlkit.dumps({"server": {"listen": f"unix:{path}"}, "store": {"folder": "data"}}))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "server.py", "--config", str(config)), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENT_SECONDS):
+        assert process.stderr is not None
+        while b"  data" not in (line := await process.stderr.readline()):
+            assert line, "the service ended by itself"
+        assert path.is_socket()
+        tell(process, signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    assert not path.exists()
+
+
+def test_what_ends_a_start_leaves_the_path_of_another(tmp_path: Path) -> None:
+    """A signal after an orderly stop finds the socket closed: what lies at its path is another's."""
+    server = listening_at(f"unix:{tmp_path}/run.sock")
+    listening = bind(server)
+    release(listening, server)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(server.path))
+        release_if_open(listening, server)
+        assert server.path is not None
+        assert server.path.is_socket()
 
 
 def listening_at(listen: str) -> Server:

@@ -12,8 +12,6 @@ FRESH_SECONDS = (
 )
 INDEX_SECONDS = 1.0
 LOOK_SECONDS = 0.1
-# A start is not ready anyway, and would be later for each look: after so long, who asks wants to know why.
-START_SECONDS = 5.0
 
 
 class Probes:
@@ -22,13 +20,7 @@ class Probes:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._at = float("-inf")
-        self._made = time.monotonic()
         self._found: list[str] = []
-
-    @property
-    def is_early(self) -> bool:
-        """Return whether the service has begun just now."""
-        return time.monotonic() < self._made + START_SECONDS
 
     async def reasons(self, index: Index, store: Store, max_bytes: int) -> list[str]:
         """Return each reason why a write would not go well now.

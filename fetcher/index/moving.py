@@ -15,8 +15,10 @@ import msgspec
 from fetcher import crash
 from fetcher.errors import Conflict, StoreFailed
 
-# Rows about the processes that have an index open, and about the index itself: they are not moved.
-STAYING = frozenset({"hosts", "places", "chores", "shared_keys", "migrations", "_sqlite_migrations"})
+# Rows about the processes that have an index open, about the index itself, and sums of other rows: not moved.
+STAYING = frozenset(
+    {"hosts", "places", "chores", "shared_keys", "export_days", "migrations", "_sqlite_migrations"}
+)
 STAYING_COLUMNS = frozenset(
     {
         ("imports", "worker"),

@@ -5,6 +5,7 @@ What is loaded here is little: the port is opened, and answered at, before all t
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fetcher.config import BadConfig, Settings, data_folder, load_settings
-from fetcher.listening import base_of, bind, release
+from fetcher.listening import base_of, bind, release, release_if_open
 from fetcher.log_lines import STDERR
 from fetcher.settings.guards.exports import KINDS
 from fetcher.start.early import answer_early
@@ -97,6 +98,7 @@ def _serve(config: Path | None, changes: Changes, settings: Settings, loading: L
     except OSError as error:
         print(f"Cannot listen on {settings.server.listen}: {error.strerror}.", file=sys.stderr)  # noqa: T201 - for whoever starts it
         return 1
+    _leave_no_path(listening, settings)
     early = answer_early(listening, settings)
     _introduce(settings, listening, data_folder(settings, config))
     try:
@@ -111,6 +113,17 @@ def _serve(config: Path | None, changes: Changes, settings: Settings, loading: L
         release(listening, settings.server)
         return 1
     return serve(service, listening, early.hand_over if early is not None else None)
+
+
+def _leave_no_path(listening: socket.socket, settings: Settings) -> None:
+    """Have SIGTERM take the path of a socket away as it ends the process, until the server hears signals."""
+
+    def leave(number: int, _frame: object) -> None:
+        release_if_open(listening, settings.server)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _introduce(settings: Settings, listening: socket.socket, folder: Path) -> None:

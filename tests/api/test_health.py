@@ -1,12 +1,10 @@
 """Probes: alive is not the same as ready."""
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
-from fetcher.api.probes import START_SECONDS
 from tests.lab import behaviours
 from tests.lab.origin import Origin
 from tests.service import Running
@@ -56,30 +54,3 @@ async def test_a_store_that_is_gone_is_a_reason(tmp_path: Path, what: str) -> No
         *("the store's folders are gone", "the store cannot be reached"),
     }
     assert str(tmp_path) not in str(document)
-
-
-async def test_a_start_is_not_kept_from_its_end_by_who_asks(tmp_path: Path) -> None:
-    """While it is not open it is not ready anyway: its index is left to it, for a while."""
-    asked = 0
-    async with Running(tmp_path) as service:
-        services = service.service.app.state.services
-        probe = services.index.maintenance.probe
-
-        async def count(seconds: float) -> bool:
-            nonlocal asked
-            asked += 1
-            return bool(await probe(seconds))
-
-        services.index.maintenance.probe = count
-        services.probes._made = time.monotonic()
-        services.importer._is_open = False  # As it is until all has been taken up.
-        for _ in range(3):
-            assert (await service.call("GET", "/readyz"))[0] == 503
-        assert asked == 0
-        services.probes._made -= START_SECONDS
-        assert (await service.call("GET", "/readyz"))[0] == 503
-        assert asked == 1
-        services.probes._at = float("-inf")  # Nobody has asked just now.
-        services.importer._is_open = True
-        assert (await service.call("GET", "/readyz"))[0] == 200
-        assert asked == 2

@@ -172,8 +172,10 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
         CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"y" * 3_000_000,
         CHUNKED + b"1;" + b"a" * 3_000_000,
         CHUNKED + b"0" * 3_000_000,
+        CHUNKED + (b"1;" + b"a" * 1000 + b"\r\n \r\n") * 3000,
+        CHUNKED + (b"0" * 30 + b"1\r\n \r\n") * 100_000,
     ],
-    ids=["trailers", "a trailer", "an extension", "zeros"],
+    ids=["trailers", "a trailer", "an extension", "zeros", "extensions between bytes", "zeros between bytes"],
 )
 async def test_i21_what_stands_around_a_body_has_an_end(service: Running, sent: bytes) -> None:
     """Trailers and chunk extensions without end are no way to fill memory behind a small body."""
@@ -183,6 +185,18 @@ async def test_i21_what_stands_around_a_body_has_an_end(service: Running, sent: 
         await sending
         assert statuses(answer) == [400]
         assert "longer than a head" in problem_of(answer)["reason"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_i21_a_body_in_chunks_of_one_byte_is_a_body(service: Running) -> None:
+    """However long it is: what stands around each byte is no more than its chunk needs."""
+    body = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in b"{" + b" " * 200_000 + b"}")
+    async with wire(service) as (reader, writer):
+        sending = asyncio.create_task(_send(writer, CHUNKED + body + b"0\r\n\r\n" + LAST))
+        answer = await rest(reader)
+        await sending
+        assert statuses(answer) == [400, 200]
+        assert b"longer than a head" not in answer
 
 
 async def _send(writer: asyncio.StreamWriter, sent: bytes) -> None:

@@ -177,7 +177,7 @@ async def test_m16_a_start_looks_for_a_moment_and_upkeep_for_the_rest(
         assert "the index is damaged" in (await service.call("GET", "/readyz"))[1]["reasons"]
 
 
-@pytest.mark.parametrize("ending", ["", "-wal"])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
 async def test_m22_files_that_go_under_a_running_service(ending: str, tmp_path: Path) -> None:
     """No image is acknowledged that a later start would not find; `/readyz` says so until they are back."""
     wanted = {"disk_format": "raw", "container_format": "bare"}

@@ -44,7 +44,7 @@ def under_another_folder(path: Path) -> Callable[[], object]:
     return aside(path.parent)
 
 
-@pytest.mark.parametrize("ending", ["", "-wal"])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("harm", [aside, exchanged, under_another_folder])
 async def test_nothing_is_written_into_files_that_are_gone(
     harm: Callable[[Path], Callable[[], object]], ending: str, connection: Connection, tmp_path: Path

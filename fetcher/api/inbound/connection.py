@@ -30,6 +30,10 @@ OPEN_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 SAFE = frozenset({"GET", "HEAD"})  # Changes nothing: where nobody waits for the answer, it need not be made.
 CROWDED = "fetcher.crowded"  # In the scope of a request on a reserved place: for admins alone.
 IS_GONE = "fetcher.is_gone"  # In the scope of a request: a function; whether nobody waits for the answer.
+# Each byte of a chunked body pays for itself and for as much around it as a chunk of one byte has at most:
+# what is beyond that adds up, and may be as long as a head.
+FRAMED = 9
+
 # Of a client's mistakes, however many, uvicorn writes no line; of our own faults it does.
 _LOGGER = logging.getLogger("uvicorn.error.connection")
 _LOGGER.setLevel(logging.ERROR)
@@ -213,7 +217,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._frame_bytes = 0
+        self._frame_bytes = max(0, self._frame_bytes - FRAMED * len(body))
         self._upward.restore(len(body))
         if not self._is_over:
             super().on_body(body)

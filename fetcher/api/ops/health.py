@@ -47,8 +47,6 @@ def _closed(services: Services) -> Iterator[str]:
 async def obstacles(services: Services) -> list[str]:
     """Each reason why an import submitted now would not go well; none tells where anything lies."""
     found = list(_closed(services))
-    if not services.importer.is_open and services.probes.is_early:
-        return found  # The rest is asked of an index that a start needs for itself.
     since = datetime.now(UTC) - timedelta(seconds=RECENT_SECONDS)
     try:
         if await services.index.statistics.last_code(since) == StoreFailed.code:

@@ -10,8 +10,11 @@ from fetcher.shortage import is_shortage
 
 log = structlog.get_logger()
 
-BESIDE = ("", "-wal")  # The file, and its write-ahead log.
+# The file, its write-ahead log, and what connections know of that in common. Without the last, whoever opens
+# the file next makes another one, and neither sees the other's writes or locks: both write over each other.
+BESIDE = ("", "-wal", SHARED := "-shm")
 ADVICE = "Put back what was there, or stop the service and restore a backup."
+ADVICE_SHARED = "Let nothing else open the index, stop the service and start it again: nothing is lost."
 
 
 class Presence:
@@ -26,7 +29,8 @@ class Presence:
     Attributes:
         is_lost: Something was gone, or another file's, at the last look.
 
-    Source: https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use"
+    Source: https://www.sqlite.org/howtocorrupt.html, "Unlinking or renaming a database file while in use";
+        https://www.sqlite.org/walformat.html, "The WAL-Index File Format"
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +47,7 @@ class Presence:
         self._known = {path: found for path in self._paths if (found := _identity(path)) is not None}
 
     def check(self) -> None:
-        """Compare; two questions to the file system.
+        """Compare; three questions to the file system.
 
         Each lets another thread have the interpreter, which may take its turn of milliseconds.
 
@@ -60,13 +64,14 @@ class Presence:
     def _lose(self, path: str) -> None:
         if not self.is_lost:
             self.is_lost = True
-            log.error("index.gone", file=path, advice=ADVICE)
+            advice = ADVICE_SHARED if path.endswith(SHARED) else ADVICE
+            log.error("index.gone", file=path, advice=advice)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     """Return what distinguishes a file from all others; None where a start could not find it."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - of text: a path object costs as much again, twice a write
+        found = os.stat(path)  # noqa: PTH116 - of text: a path object costs as much again, at each write
     except OSError as error:
         if is_shortage(error):
             raise Shortage(reason=f"index: {error.strerror}") from error

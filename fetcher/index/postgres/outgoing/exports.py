@@ -8,7 +8,6 @@ from fetcher.index import scope
 from fetcher.index.export_rows import (
     OVERFULL,
     PROGRESS,
-    RECENT,
     SURPLUS,
     audit_row,
     check_recent,
@@ -100,7 +99,8 @@ async def _submit(
     [row] = await db.select("SELECT count(*) AS n FROM exports WHERE ended_at IS NULL")
     if row["n"] >= bounds.max_waiting:
         raise QueueFull(scope="the service's queue of exports", limit=bounds.max_waiting)
-    [row] = await db.select(RECENT, [export.project_id, to_text(bounds.since)])
+    of_day = "SELECT made, bytes, oldest FROM exports_of_day(?, ?)"
+    [row] = await db.select(of_day, [export.project_id, to_text(bounds.since)])
     check_recent(row, export, bounds)
     await db.insert("exports", export_row(export) | keyed(key))
     await db.insert("export_secrets", secrets_row(export.id, secrets))
@@ -190,6 +190,8 @@ async def _cancel(db: Session, export_id: str, condition: scope.Condition, now: 
 
 
 async def _forget(db: Session, before: datetime, most: int) -> int:
+    # Whoever has exported nothing since then is counted anew, should they come again.
+    await db.execute("DELETE FROM export_days WHERE since < ?", [to_text(before)])
     sql = """DELETE FROM exports WHERE id IN
              (SELECT id FROM exports WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"""
     return int(await db.execute(sql, [to_text(before), most]))
