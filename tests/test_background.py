@@ -119,3 +119,29 @@ async def test_a_start_has_the_index_for_itself(tmp_path: Path) -> None:
         await services.supervisor.close()
     assert seen[0] == set()
     assert {"maintenance", "webhooks", "schedules", "exports"} <= seen[1]
+
+
+async def test_a_stop_waits_for_what_a_start_has_begun(tmp_path: Path) -> None:
+    """The index and the store close after it: a start that is cancelled has let go of both."""
+    running = Running(tmp_path)
+    running.write_config()
+    service = Service(running.config)
+    begun, over = asyncio.Event(), []
+    async with service.open_services(is_started=False) as services:
+
+        async def slow() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                await services.index.recovery.left_behind()
+                over.append("let go")
+
+        services.maintenance.start = slow  # type: ignore[method-assign] # it stands for a long one
+        starting = asyncio.ensure_future(background.begin(services))
+        await begun.wait()
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert over == ["let go"]
+        await services.supervisor.close()

@@ -28,7 +28,7 @@ def seconds_between(start: str | None, end: str | None) -> float | None:
 
 
 def show_end(screen: Screen, document: dict[str, Any]) -> None:
-    """Tell how an import ended, and what to do about it."""
+    """Show how an import ended, and what to do about it."""
     state = document["state"]
     mark = _MARKS.get(state, "-")
     head = Text.assemble(
@@ -119,7 +119,7 @@ def _format_words(form: dict[str, Any]) -> str | None:
 
 
 def show_import(screen: Screen, document: dict[str, Any]) -> None:
-    """Tell all that is known of an import."""
+    """Show all that is known of an import."""
     shown = document["progress"]
     state = document["state"]
     screen.out.print(Text.assemble((plain(title_of(document)), "bold"), "  ", (state, STYLES[state])))
@@ -197,7 +197,7 @@ _IMAGE_FACTS = (
 
 
 def show_image(screen: Screen, image: dict[str, Any]) -> None:
-    """Tell all that is known of an image of the Image API."""
+    """Show all that is known of an image of the Image API."""
     known = {key for _, key in _IMAGE_FACTS}
     known |= {"size", "virtual_size", "os_hash_algo", "os_hash_value", "tags", "self", "schema"}
     facts: list[tuple[str, object]] = [(name, image.get(key)) for name, key in _IMAGE_FACTS]

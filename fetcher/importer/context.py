@@ -49,7 +49,7 @@ async def no_token() -> str | None:
 class WantedDigests:
     """Digests of blobs that callers asked for; they ask again if a request is lost."""
 
-    MOST = 20_000  # As many as may be in a list that needs them.
+    MAX_WANTED = 20_000  # As many as may be in a list that needs them.
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
@@ -57,7 +57,7 @@ class WantedDigests:
 
     def ask(self, address: str, algorithm: str) -> None:
         """Ask for a digest; it is in the index some time later."""
-        if len(self._wanted) < self.MOST:
+        if len(self._wanted) < self.MAX_WANTED:
             self._wanted[address, algorithm] = None
             self.news.set()
 

@@ -41,7 +41,7 @@ class Joining:
     """Claims imports for the pulls that wait for them; whoever comes too late waits for a pull of its own.
 
     Args:
-        shared: The places of pulls among those of all hosts.
+        shared: The slots of pulls among those of all hosts.
         tasks: Runs what nobody waits for.
 
     Attributes:
@@ -102,7 +102,7 @@ class Joining:
             self._turns.add(ticket)
 
     async def _enter(self, pull: DownloadJob, ticket: Ticket) -> bool | None:
-        """Claim an import for its pull; None where the pull has no place, False where it is over."""
+        """Claim an import for its pull; None where the pull has no slot, False where it is over."""
         self.entering += 1
         try:
             return await self._claim(pull, ticket) if await self._shared.has(pull.id) else None

@@ -38,7 +38,7 @@ class Scheduler:
         news: Wakes those who follow imports.
         running_imports: Those that run now, those whose bytes are being sent to us too, by their ids.
         places: The pull of each of them that has one.
-        sent: The tasks of the latter.
+        sent: The tasks of imports whose bytes are being sent to us.
     """
 
     def __init__(self, context: Context) -> None:

@@ -41,7 +41,7 @@ SURPLUS = """DELETE FROM exports WHERE id IN
 
 
 def check_recent(row: Row, export: Export, bounds: ExportBounds) -> None:
-    """Hold a new export to what its project may make and send in a day; `row` is of `RECENT`.
+    """Hold a new export to what its project may make and send in a day; `row` has what `RECENT` returns.
 
     Raises:
         QueueFull: The project has made too many, whatever became of them.

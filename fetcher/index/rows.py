@@ -50,15 +50,10 @@ def import_bytes(row: Row) -> int:
     return 1024 + sum(len(row[name] or "") for name in ("submission", "attempts", "digests", "verdict"))
 
 
-@lru_cache(maxsize=1024)  # Rows tell the same moment again and again.
+@lru_cache(maxsize=1024)  # One write names the same moment up to seven times, in rows and in the trail.
 def to_text(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
-    return None if moment is None else _text_of(moment)
-
-
-@lru_cache(maxsize=64)  # One write names the same moment up to seven times, in rows and in the trail.
-def _text_of(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    return None if moment is None else f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_moment(text: str | None) -> datetime | None:

@@ -29,12 +29,12 @@ def link(last: tuple[int, str], line: Row) -> dict[str, Any]:
 
 
 def entry_of(last: tuple[int, str], action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
-    """Return the line that tells what was done to an import, chained to the last one."""
+    """Return the line that records what was done to an import, chained to the last one."""
     return link(last, line_of(action, record, detail))
 
 
 def line_of(action: str, record: Import, detail: dict[str, Any]) -> dict[str, Any]:
-    """Return the line that records what was done to an import."""
+    """Return the same line, not chained yet."""
     return {
         "at": to_text(record.updated_at),
         "project_id": record.project_id,

@@ -65,6 +65,7 @@ async def begin(services: Services) -> None:
         await taking_up
     finally:
         taking_up.cancel()
+        await asyncio.wait({taking_up})  # It has the index and the store, which close after this.
     if "worker" in services.engine.host.roles:
         services.supervisor.start("exports", services.exporter.run)
 

@@ -122,6 +122,7 @@ def _leave_no_path(listening: socket.socket, settings: Settings) -> None:
         release_if_open(listening, settings.server)
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
+        os._exit(128 + number)  # Still here: the first process of a container is not ended by a default.
 
     signal.signal(signal.SIGTERM, leave)
 

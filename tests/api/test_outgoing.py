@@ -1,8 +1,14 @@
 """Answers go out in as few pieces as they can."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from fetcher.api.inbound import connection
 from fetcher.api.inbound.answers import MAX_JOINED_BYTES, Outgoing
+from tests.service import Running
 
 HEAD, BODY = b"HTTP/1.1 202 Accepted\r\n\r\n", b"{}"
 
@@ -81,3 +87,42 @@ async def test_a_connection_that_ends_sends_what_is_kept() -> None:
     kept.close()
     await asyncio.sleep(0)
     assert kept.pieces == []
+
+
+class Counted:
+    """A transport of a service, whose pieces are noted on their way."""
+
+    def __init__(self, transport: asyncio.Transport, pieces: list[bytes]) -> None:
+        self._transport, self._pieces = transport, pieces
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Note a piece, and send it."""
+        self._pieces.append(bytes(data))
+        self._transport.write(data)
+
+
+async def test_each_answer_of_a_service_is_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a body, without one, for HEAD, and where requests come together: each begins with its own head."""
+    pieces: list[bytes] = []
+
+    def counted(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> Outgoing:
+        return Outgoing(Counted(transport, pieces), loop)  # type: ignore[arg-type] # all that is asked of one
+
+    monkeypatch.setattr(connection, "Outgoing", counted)
+    asked = ["GET /limits", "HEAD /limits", "GET /v2/images/none", "GET /limits"]
+    async with Running(tmp_path) as service:
+        host, port = service.base.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        lines = [f"{what} HTTP/1.1\r\nHost: {host}:{port}\r\n" for what in asked]
+        writer.write(("\r\n".join(lines) + "Connection: close\r\n\r\n").encode())
+        received = await reader.read(-1)
+        writer.close()
+    assert b"".join(pieces) == received
+    assert [piece.split(b" ")[0] for piece in pieces] == [b"HTTP/1.1"] * len(asked)
+    assert [piece.split(b" ")[1] for piece in pieces] == [b"200", b"200", b"404", b"200"]
+    bodies = [piece.partition(b"\r\n\r\n")[2] for piece in pieces]
+    assert [bool(body) for body in bodies] == [True, False, True, True]
+    assert bodies[0] == bodies[3]

@@ -42,10 +42,10 @@ class Silent:
     """A client of no socket, which only tells what became of it."""
 
     def __init__(self) -> None:
-        self.is_hushed = self.has_left = False
+        self.is_leaving = self.has_left = False
 
     def leave_soon(self) -> None:
-        self.is_hushed = True
+        self.is_leaving = True
 
     def leave(self) -> None:
         self.has_left = True
@@ -60,7 +60,7 @@ def test_i06_who_is_sent_away_is_not_back_at_once() -> None:
         assert crowd.admit("192.0.2.1") is Place.NORMAL
         crowd.enter(client, "192.0.2.1", Place.NORMAL)
     assert len(crowd) == 10
-    assert [client.is_hushed for client in clients] == [True] * (MAX_LEAVING + 5) + [False] * 10
+    assert [client.is_leaving for client in clients] == [True] * (MAX_LEAVING + 5) + [False] * 10
     assert [client.has_left for client in clients] == [True] * 5 + [False] * (MAX_LEAVING + 10)
     crowd.exit(clients[5])  # Gone by itself.
     assert crowd.make_room()  # The machine is short of descriptors: those who leave have one each.

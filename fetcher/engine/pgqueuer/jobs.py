@@ -28,7 +28,7 @@ log = structlog.get_logger()
 ENTRYPOINT = "import"
 SCHEMA = "pgqueuer"
 JOBS_CHANNEL = "fetcher_jobs"
-MOST = 1000  # At a look: there is another one soon.
+MAX_AT_ONCE = 1000  # At a look: there is another one soon.
 # What a job costs a submission must have an end, also where pgqueuer's tables are locked.
 BEGIN = b"SAVEPOINT engine; SET LOCAL lock_timeout = '1s'"
 KEEP = b"SET LOCAL lock_timeout TO DEFAULT; RELEASE SAVEPOINT engine"
@@ -109,5 +109,5 @@ async def is_queued(db: Session, import_id: str) -> bool:
 async def waiting(db: Session) -> set[str]:
     """Return the imports that wait, of the oldest thousand."""
     words = f"""SELECT id FROM imports WHERE ended_at IS NULL AND state = 'queued'
-                ORDER BY created_at, id LIMIT {MOST}"""  # noqa: S608 - our number
+                ORDER BY created_at, id LIMIT {MAX_AT_ONCE}"""  # noqa: S608 - our number
     return {row["id"] for row in await db.select(words)}

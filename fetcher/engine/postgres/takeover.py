@@ -14,7 +14,7 @@ OVERDUE = """ended_at IS NULL AND state <> 'queued' AND coalesce(worker, '') <> 
 WITH_SECRETS = """SELECT imports.*, to_json(kept) AS secrets
     FROM imports LEFT JOIN import_secrets AS kept ON kept.import_id = imports.id"""
 OLDEST_FIRST = "ORDER BY created_at, id"
-MOST = 1000  # At a look: there is another one soon.
+MAX_AT_ONCE = 1000  # At a look: there is another one soon.
 
 
 async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]:
@@ -22,7 +22,7 @@ async def overdue(db: Session, host: str) -> list[tuple[Import, Secrets | None]]
     return [
         (to_import(row), None if row["secrets"] is None else to_secrets(row["secrets"]))
         for row in await db.select(
-            f"{WITH_SECRETS} WHERE {OVERDUE} {OLDEST_FIRST} LIMIT {MOST}", {"host": host}
+            f"{WITH_SECRETS} WHERE {OVERDUE} {OLDEST_FIRST} LIMIT {MAX_AT_ONCE}", {"host": host}
         )
     ]
 

@@ -15,8 +15,8 @@ class PiecesAhead:
 
     Args:
         make: Makes the next piece, or none where it has to be given more first; runs in a thread.
-        has_work: Whether `make` can go on.
-        is_dear: Whether it takes much of a processor.
+        has_work: Whether `make` can go on; asked in the loop and in the thread.
+        is_dear: Whether it takes much of a processor; asked likewise.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class ClusterSlots:
         connections: Those of this host.
 
     Attributes:
-        asked: The taking of a place, by the pull that has one to give back.
+        asked: The taking of a slot, by the pull that has one to give back.
         news: Set, and replaced, at every signal about other hosts' pulls.
     """
 
@@ -44,12 +44,12 @@ class ClusterSlots:
         self._is_open = False
 
     def ask(self, pull_id: str, slot: Slot, ticket: Ticket) -> None:
-        """Begin to take a place for a pull."""
+        """Begin to take a slot for a pull."""
         work = self._enter(pull_id, slot, ticket)
         self.asked[pull_id] = asyncio.create_task(work, name=f"enter {pull_id}")
 
     async def has(self, pull_id: str) -> bool:
-        """Return whether a pull got its place, as soon as that is known."""
+        """Return whether a pull got its slot, as soon as that is known."""
         asked = self.asked.get(pull_id)
         return asked is None or await asyncio.shield(asked)
 
@@ -81,7 +81,7 @@ class ClusterSlots:
         self._tasks.start(retry_write(lambda: self._engine.seal(pull_id)), f"seal {pull_id}")
 
     async def leave(self, pull_id: str) -> None:
-        """Give a pull's place back, if it got one."""
+        """Give a pull's slot back, if it got one."""
         asked = self.asked.pop(pull_id)
         if not asked.done():
             asked.cancel()

@@ -148,7 +148,8 @@ class HandOver:
 
 
 async def _run(carrier: Carrier, body: Complete) -> Complete | None:
-    for running in carrier.followers.values():  # One that goes to the target shares its body with nobody.
+    # One that goes to the target shares its body with nobody.
+    for running in list(carrier.followers.values()):
         if running.record.delivery is None:
             continue
         over = HandOver(

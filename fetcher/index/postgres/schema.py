@@ -1,21 +1,36 @@
 """The tables, as numbered migrations: files of `migrations/` that never change, applied under one lock."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from psycopg import AsyncConnection
+from psycopg.errors import DeadlockDetected
 
 from fetcher.errors import StoreFailed
 
 FILES = Path(__file__).parent / "migrations"
+MAX_TRIES = 5
 LOCK = 0x6665_7463_6865_7201  # Ours among all advisory locks of the database.
 
 
 async def migrate(connection: AsyncConnection[tuple[object, ...]]) -> None:
     """Bring a database of any earlier version up to date; one host does it, and others wait for it.
 
+    Hosts of that version may be at work meanwhile: where theirs and this one's locks wait for each other, and
+    the server ends this one's transaction, it begins anew.
+
     Raises:
         StoreFailed: It is a later version's.
+        psycopg.Error: The server refused, or ended it several times.
     """
+    for _ in range(MAX_TRIES - 1):
+        with suppress(DeadlockDetected):
+            await _apply(connection)
+            return
+    await _apply(connection)
+
+
+async def _apply(connection: AsyncConnection[tuple[object, ...]]) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         await connection.execute(

@@ -37,7 +37,7 @@ async def day_of(index: Index, actor: Actor, since: datetime) -> tuple[int, int]
     return len(sizes), sum(sizes)
 
 
-async def told(index: Index, probe: Export) -> tuple[int, int]:
+async def held_to(index: Index, probe: Export) -> tuple[int, int]:
     """Return what an index holds a project to: found out by submissions that it refuses."""
     number, _size = await day_of(index, OWNERS[probe.project_id], probe.created_at - DAY)
     if number:
@@ -69,7 +69,9 @@ async def test_i26_what_is_kept_of_a_day_is_what_is_there(seed: int, place: Plac
             await change(chance, chance.choice([index, other]), chance.choice(made), moment)
             some = OWNERS[chance.choice(made).project_id]
             probe = msgspec.structs.replace(export(some), created_at=moment)
-            assert await told(chance.choice([index, other]), probe) == await day_of(index, some, moment - DAY)
+            assert await held_to(chance.choice([index, other]), probe) == await day_of(
+                index, some, moment - DAY
+            )
 
 
 async def change(chance: random.Random, index: Index, some: Export, moment: datetime) -> None:
@@ -111,3 +113,32 @@ async def test_i26_a_submission_reads_no_more_for_those_before_it(databases: Pos
         with pytest.raises(SendLimit) as refused:
             await submit(index, export(), max_bytes=-1)
         assert refused.value.used_bytes == 3000 * export().size
+
+
+async def test_i26_a_sum_that_is_wrong_is_counted_anew(databases: PostgresPlaces) -> None:
+    """Whatever became of it: a repair, or a move into the database, begins each day from its rows."""
+    async with databases.new().open() as index:
+        for _ in range(3):
+            await submit(index, export())
+        await index.connection.write(lambda db: db.execute("UPDATE export_days SET made = -7, size = 10 ^ 9"))
+        await index.maintenance.recount()
+        assert await held_to(index, export()) == (3, 3 * export().size)
+
+
+async def test_i26_hosts_with_clocks_a_little_apart_count_no_day_anew(databases: PostgresPlaces) -> None:
+    """Who is 50 ms behind the host before it takes that one's sum, and its row is written by nobody."""
+    async with databases.new().open() as index:
+        await submit(index, export())
+        versions = set()
+        for milliseconds in (50, 0, 50, 0):
+            begins = to_text(START - DAY + timedelta(milliseconds=milliseconds))
+            await index.connection.write(day_since, begins)
+            [row] = await index.connection.read(
+                lambda db: db.select("SELECT xmin::text AS v FROM export_days")
+            )
+            versions.add(row["v"])
+        assert len(versions) == 1
+
+
+async def day_since(db: Session, begins: str) -> None:
+    await db.select("SELECT * FROM exports_of_day(?, ?)", [ALICE.project_id, begins])

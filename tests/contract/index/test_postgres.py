@@ -23,7 +23,7 @@ from fetcher.index.postgres.schema import FILES
 from fetcher.index.postgres.session import Session, placeholders
 from fetcher.index.values import READER, ImageQuery, Reader
 from fetcher.model import Actor
-from tests.contract.index.postgres import PostgresPlace, PostgresPlaces
+from tests.contract.index.postgres import PostgresPlace, PostgresPlaces, open_once
 from tests.index.conftest import ADMIN, ALICE, make
 
 ONE = Actor(project_id="p1", user_id="u")
@@ -68,6 +68,27 @@ async def test_hosts_that_start_at_once_migrate_once(place: PostgresPlace) -> No
     await indexes[0].imports.submit(make(), max_queued=10)
     assert await indexes[3].imports.counts() == {"queued": 1}
     await asyncio.gather(*(index.__aexit__(None, None, None) for index in indexes))
+
+
+async def test_an_import_that_ends_beside_a_migration_stops_neither(place: PostgresPlace) -> None:
+    """Both take the locks of imports and images in the same order: the one waits for the other."""
+    async with place.open() as index:
+        await index.imports.submit(make(), max_queued=10)
+    with psycopg.connect(place.url) as ending, psycopg.connect(place.url, autocommit=True) as seen:
+        seen.execute("DELETE FROM migrations WHERE name = '0030_fewer_pages'")
+        seen.execute("CREATE INDEX imports_waiting ON imports (state)")
+        ending.execute("UPDATE imports SET updated_at = updated_at")
+        upgraded = asyncio.ensure_future(open_once(place))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+        while seen.execute(waiting).fetchone() != (1,):
+            assert not upgraded.done()
+            await asyncio.sleep(0.01)
+        ending.execute("UPDATE images SET updated_at = updated_at")
+        ending.commit()
+        await upgraded
+        assert seen.execute("SELECT count(*) FROM migrations WHERE name = '0030_fewer_pages'").fetchone() == (
+            1,
+        )
 
 
 async def test_a_later_versions_database_is_left_alone(place: PostgresPlace) -> None:

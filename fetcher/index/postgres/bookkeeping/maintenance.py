@@ -236,6 +236,9 @@ async def _recount(db: Session) -> None:
     )
     await db.execute(f"UPDATE images SET text_bytes = {TEXT_BYTES} WHERE text_bytes <> {TEXT_BYTES}")  # noqa: S608 - ours
     await db.execute(RECOUNT_TEXT)
+    # Each project's day is counted with its next export.
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended('export_days', 0))")
+    await db.execute("DELETE FROM export_days")
 
 
 async def _touch(db: Session) -> None:
