@@ -1,5 +1,7 @@
 """The choice among several matches: exactly one may be left, except for the pairs stated here."""
 
+from collections.abc import Callable
+
 from fetcher.guards.stream.formats.report import Report, Role
 
 BESIDE = {
@@ -15,6 +17,34 @@ PREFERRED = ("gpt", "mbr", "apm", "label", "filesystem", "volume", "hfs", "boot"
 FLAT = frozenset({"iso", "udf"})
 END_OVER_TRACE = frozenset({"vhd", "dmg"})
 """Formats that are a raw disk with something behind it."""
+
+FIRST_SECTOR = 512
+"""Bytes of a refused disk image that are its own at least; it stays refused, but by its name."""
+DISC_AT, DISC_STARTS = 32_769, (b"CD001", b"BEA01")
+"""Where the readers of discs begin, and the words one of which they have to find there."""
+
+
+def leave_content_out(
+    seen: list[tuple[Callable[[bytes], Report | None], Report]], head: bytes
+) -> list[Report]:
+    """Return the reports without those on what a disk image holds: a guest's label, file system or disc.
+
+    What lies before the data of the image counts as ever, so each recogniser of a raw disk or a disc is asked
+    again, about that part alone; so does a disc that begins where its readers do.
+    """
+    data_at = min((at for _, report in seen if (at := _data_at(report))), default=len(head))
+    metadata, is_disc = head[:data_at], head.startswith(DISC_STARTS, DISC_AT)
+    return [
+        report
+        for recognise, report in seen
+        if (report.kind.role is not Role.TRACE and (is_disc or report.kind.key not in FLAT))
+        or recognise(metadata)
+    ]
+
+
+def _data_at(report: Report) -> int:
+    """Return where the data of a disk image may begin; zero where the report does not say."""
+    return FIRST_SECTOR if report.kind.role is Role.FOREIGN else report.data_at or 0
 
 
 def settle(found: list[Report]) -> tuple[Report | None, list[Report]]:
