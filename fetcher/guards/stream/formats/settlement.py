@@ -21,7 +21,7 @@ END_OVER_TRACE = frozenset({"vhd", "dmg"})
 FIRST_SECTOR = 512
 """Bytes of a refused disk image that are its own at least; it stays refused, but by its name."""
 DISC_AT, DISC_STARTS = 32_769, (b"CD001", b"BEA01")
-"""Where the readers of discs begin, and the words one of which they have to find there."""
+"""The place at which the readers of discs begin, and the words one of which they have to find there."""
 
 
 def leave_content_out(
@@ -84,9 +84,9 @@ def may_end_otherwise(report: Report | None) -> bool:
     """Answer whether what lies at the end could make it something else.
 
     Readers of ZIP, DMG and fixed VHD begin at the end, so that one of them behind a disk image, or behind a
-    gzip archive, which marks no end, makes two things of one file.
+    gzip archive, which marks no end, makes two things of one file. A DMG may begin with what zlib packed.
     """
-    return report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key == "gzip"
+    return report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key in ("gzip", "zlib")
 
 
 def is_flat(report: Report) -> bool:
@@ -101,10 +101,11 @@ def settle_end(
     last = [report for report in last if head is None or report.kind is not head.kind]
     if rivals or not last:
         return head, rivals
-    if len(last) == 1 and (head is None or _is_raw_and_more(head, last[0])):
+    if len(last) == 1 and (head is None or _is_part_of(head, last[0])):
         return last[0], []
     return head, [*([head] if head else []), *last]
 
 
-def _is_raw_and_more(head: Report, last: Report) -> bool:
-    return head.kind.role is Role.TRACE and last.kind.key in END_OVER_TRACE
+def _is_part_of(head: Report, last: Report) -> bool:
+    is_packed = head.kind.key == "zlib" and last.kind.key == "dmg"
+    return is_packed or (head.kind.role is Role.TRACE and last.kind.key in END_OVER_TRACE)
