@@ -86,7 +86,9 @@ def may_end_otherwise(report: Report | None) -> bool:
     Readers of ZIP, DMG and fixed VHD begin at the end, so that one of them behind a disk image, or behind a
     gzip archive, which marks no end, makes two things of one file. A DMG may begin with what zlib packed.
     """
-    return report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key in ("gzip", "zlib")
+    return (
+        report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key in ("gzip", "zlib")
+    )
 
 
 def is_flat(report: Report) -> bool:

@@ -69,7 +69,7 @@ def test_the_end_of_a_zip_archive_gives_advice_that_ends() -> None:
 
 
 def test_an_apple_disk_image_that_begins_with_zlib_is_named_by_its_end() -> None:
-    """Its first piece is packed by zlib, and its trailer says what it is; a VHD's footer behind zlib is none."""
+    """Its first piece is packed by zlib, and its trailer says it all; a VHD's footer behind zlib is none."""
     packed = zlib.compress(NOISE)
     assert inspected(dmg(packed)).report().format == "dmg"
     assert inspected(vhd_fixed(packed.ljust(MIB, b"\0"))).report().format != "vhd"
