@@ -28,7 +28,9 @@ fi
 if [ "$what" = test ]; then
     packages="$packages qemu-utils qemu-system-x86 bubblewrap xorriso genisoimage grub-rescue-pc memtest86+ ipxe cryptsetup-bin gdisk fdisk \
         nginx-light zstd xz-utils bzip2 pigz lz4 zip p7zip-full mtools e2fsprogs squashfs-tools chromium chromium-driver curl \
-        docker-registry docker-compose aria2 lxd lxd-client groff-base systemd man-db git gawk zsh fish postgresql"
+        docker-registry docker-compose aria2 lxd lxd-client groff-base systemd man-db git gawk zsh fish postgresql \
+        advancecomp binutils btrfs-progs cpio dar device-tree-compiler dosfstools erofs-utils exfatprogs f2fs-tools gpg jfsutils \
+        lbzip2 libarchive-tools lrzip lzip lzop ncompress nilfs-tools ntfs-3g openssl parted reiserfsprogs u-boot-tools udftools wimtools zpaq"
 fi
 
 lacking() { # lacking PACKAGE...: those of them that are not installed

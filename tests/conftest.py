@@ -9,7 +9,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests import undisturbed
+from tests import needs, undisturbed
 from tests.lab.fixed_costs import cut_fixed_costs
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests; all others stay in their order, so that modules keep their fixtures."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a program that is not installed."""
+    needs.skip_without(item)
 
 
 @pytest.fixture(scope="session")

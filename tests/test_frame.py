@@ -119,7 +119,7 @@ def test_the_map_fits_on_two_pages() -> None:
 # Of the whole service, of the repository, or of several rooms at once; all else is in the room that it tests.
 AT_LARGE = set(
     """background changelog commands crash_points demo deploy deploy_containers docs frame fuzz_gate loop_free
-    machine main_job many resilience_page security_page server setup shortages site torture tutorial
+    machine main_job many needs resilience_page security_page server setup shortages site torture tutorial
     undisturbed upheaval""".split()  # noqa: SIM905 - a list of words
 )
 

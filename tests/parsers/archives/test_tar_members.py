@@ -154,4 +154,30 @@ def test_first_name() -> None:
     assert first_name(pax({"comment": "x" * 8_100, "path": "pax"}) + own) == "pax"
     assert first_name(pax({"comment": "x" * 8_192, "path": "pax"}) + own) == ""
     assert first_name(bytes(1024)) is None
+
+
+def stored(name: str, size: int) -> bytes:
+    """Make a member with content of a size, up to the next header."""
+    return head(name=name, size=b"%011o\0" % size) + bytes(-(-size // BLOCK) * BLOCK)
+
+
+@pytest.mark.parametrize("sizes", [(0,), (1,), (512, 513), (0, 163, 4_096, 20_000)])
+def test_first_name_is_behind_what_desktops_leave(sizes: tuple[int, ...]) -> None:
+    """However many hidden members of whatever sizes come first, each with extended headers or without."""
+    hidden = b"".join(stored(f"._{number}.ovf", size) for number, size in enumerate(sizes))
+    own = head(name="own")
+    assert first_name(hidden + own) == "own"
+    assert first_name(hidden + pax({"path": "pax"}) + own) == "pax"
+    named = b"".join(pax({"path": f"x/._{number}"}) + stored("y", size) for number, size in enumerate(sizes))
+    assert first_name(named + own) == "own"
+    assert first_name(long_name("__MACOSX/long") + stored("y", 700) + hidden + own) == "own"
+    assert first_name(hidden + b"x" * BLOCK) == first_name(hidden) == ""
+
+
+def test_first_name_needs_the_whole_of_what_is_hidden() -> None:
+    """A hidden member that goes beyond what is there leaves the name open; so do names without an end."""
+    assert first_name((stored("._a", 70_000) + head(name="own"))[:65_536]) == ""
+    many = (pax({"path": "._" + "a" * 900}) + stored("y", 1)) * 10
+    assert first_name(many[: 3 * 2_560] + head(name="own")) == "own"
+    assert first_name(many + head(name="own")) == ""
     assert first_name(b"") is None

@@ -210,7 +210,8 @@ def _settle(head: bytes) -> tuple[Report | None, list[Report]]:
         if head.startswith(magics, at):
             shown.update(recognise for needed, recognise in here if head.startswith(needed, at))
     asked = [recognise for recognise in RECOGNISERS if recognise in shown or recognise not in SIGNS]
-    found = [report for recognise in asked if (report := recognise(head))]
+    seen = [(recognise, report) for recognise in asked if (report := recognise(head))]
+    found = settlement.leave_content_out(seen, head) if len(seen) > 1 else [report for _, report in seen]
     return settlement.settle(found) if found else (None, [])
 
 

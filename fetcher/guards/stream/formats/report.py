@@ -122,6 +122,7 @@ class Report:
         announce: Tells the owner that a rule can be judged before `follow` ends.
         reach: The end of the farthest thing that the image refers to inside itself.
         reach_what: What that thing is.
+        data_at: Of a disk image, the first byte that may belong to the disk inside, where its header says so.
         work: The budget that `follow` spends from.
     """
 
@@ -135,6 +136,7 @@ class Report:
     announce: Callable[[], None] = lambda: None
     reach: int = 0
     reach_what: str = ""
+    data_at: int | None = None
     work: Work = field(default_factory=Work)
 
     def broke(self, rule: str, reason: str, hint: str = "") -> None:

@@ -1,5 +1,7 @@
 """The choice among several matches: exactly one may be left, except for the pairs stated here."""
 
+from collections.abc import Callable
+
 from fetcher.guards.stream.formats.report import Report, Role
 
 BESIDE = {
@@ -15,6 +17,34 @@ PREFERRED = ("gpt", "mbr", "apm", "label", "filesystem", "volume", "hfs", "boot"
 FLAT = frozenset({"iso", "udf"})
 END_OVER_TRACE = frozenset({"vhd", "dmg"})
 """Formats that are a raw disk with something behind it."""
+
+FIRST_SECTOR = 512
+"""Bytes of a refused disk image that are its own at least; it stays refused, but by its name."""
+DISC_AT, DISC_STARTS = 32_769, (b"CD001", b"BEA01")
+"""The place at which the readers of discs begin, and the words one of which they have to find there."""
+
+
+def leave_content_out(
+    seen: list[tuple[Callable[[bytes], Report | None], Report]], head: bytes
+) -> list[Report]:
+    """Return the reports without those on what a disk image holds: a guest's label, file system or disc.
+
+    What lies before the data of the image counts as ever, so each recogniser of a raw disk or a disc is asked
+    again, about that part alone; so does a disc that begins where its readers do.
+    """
+    data_at = min((at for _, report in seen if (at := _data_at(report))), default=len(head))
+    metadata, is_disc = head[:data_at], head.startswith(DISC_STARTS, DISC_AT)
+    return [
+        report
+        for recognise, report in seen
+        if (report.kind.role is not Role.TRACE and (is_disc or report.kind.key not in FLAT))
+        or recognise(metadata)
+    ]
+
+
+def _data_at(report: Report) -> int:
+    """Return where the data of a disk image may begin; zero where the report does not say."""
+    return FIRST_SECTOR if report.kind.role is Role.FOREIGN else report.data_at or 0
 
 
 def settle(found: list[Report]) -> tuple[Report | None, list[Report]]:
@@ -54,9 +84,11 @@ def may_end_otherwise(report: Report | None) -> bool:
     """Answer whether what lies at the end could make it something else.
 
     Readers of ZIP, DMG and fixed VHD begin at the end, so that one of them behind a disk image, or behind a
-    gzip archive, which marks no end, makes two things of one file.
+    gzip archive, which marks no end, makes two things of one file. A DMG may begin with what zlib packed.
     """
-    return report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key == "gzip"
+    return (
+        report is None or report.kind.role in (Role.TRACE, Role.DISK) or report.kind.key in ("gzip", "zlib")
+    )
 
 
 def is_flat(report: Report) -> bool:
@@ -71,10 +103,11 @@ def settle_end(
     last = [report for report in last if head is None or report.kind is not head.kind]
     if rivals or not last:
         return head, rivals
-    if len(last) == 1 and (head is None or _is_raw_and_more(head, last[0])):
+    if len(last) == 1 and (head is None or _is_part_of(head, last[0])):
         return last[0], []
     return head, [*([head] if head else []), *last]
 
 
-def _is_raw_and_more(head: Report, last: Report) -> bool:
-    return head.kind.role is Role.TRACE and last.kind.key in END_OVER_TRACE
+def _is_part_of(head: Report, last: Report) -> bool:
+    is_packed = head.kind.key == "zlib" and last.kind.key == "dmg"
+    return is_packed or (head.kind.role is Role.TRACE and last.kind.key in END_OVER_TRACE)

@@ -1,11 +1,13 @@
 """VHDX's metadata: valid values pass, and any other is refused by its rule."""
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.guards.stream.formats import peers
 from tests.guards.stream.formats.build import MIB, VHDX_ITEMS, patch, vhdx
 from tests.guards.stream.formats.corpus import broken_rules, inspected
 from tests.guards.stream.formats.spoil import outside
@@ -89,3 +91,58 @@ def test_blocks_reach_into_no_region() -> None:
     for place, expected in ((4, set()), (5, {"vhdx-overlap"}), (7, set()), (3, set())):
         struct.pack_into("<QQ", image, 6 * MIB, place << 20 | 6, 0)
         assert broken_rules(bytes(image)) == expected, place
+
+
+def with_blocks(size: int, blocks: tuple[int, ...], total: int) -> bytes:
+    """Make a VHDX with blocks of 8 MiB at mebibytes (0: none), and so many mebibytes in all."""
+    items = VHDX_ITEMS | {
+        "parameters": (VHDX_ITEMS["parameters"][0], struct.pack("<II", 8 * MIB, 0), 4),
+        "size": (VHDX_ITEMS["size"][0], struct.pack("<Q", size * MIB), 6),
+    }
+    entries = tuple(place << 20 | 6 if place else 0 for place in blocks)
+    return vhdx(items=items, blocks=entries).ljust(total * MIB, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "total", "is_whole"),
+    [
+        (9, (8, 16), 17, True),  # Whoever writes a fixed one leaves out what is behind the disk.
+        (9, (8, 16), 16, False),
+        (9, (16, 8), 24, True),
+        (9, (16, 8), 23, False),
+        (17, (4, 12, 0), 20, True),
+        (17, (4, 12, 0), 19, False),
+        (17, (8, 16, 24), 25, True),
+        (16, (8, 16), 24, True),
+        (16, (8, 16), 23, False),
+        (25, (8, 0, 0, 16), 17, True),
+    ],
+)
+def test_every_block_lies_inside_the_file(
+    size: int, blocks: tuple[int, ...], total: int, is_whole: bool, tmp_path: Path
+) -> None:
+    """Blocks are whole, but for the disk's last one, which ends with the disk; qemu-img agrees."""
+    image = with_blocks(size, blocks, total)
+    assert broken_rules(image) == (set() if is_whole else {"beyond-end"})
+    if peers.has_qemu_img():
+        (tmp_path / "disk.vhdx").write_bytes(image)
+        assert peers.qemu_img(tmp_path / "disk.vhdx", "vhdx").is_accepted is is_whole
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "total"),
+    [
+        (
+            9,
+            (8, 9),
+            10,
+        ),  # The farthest block is the short one, and the whole one before it ends behind it.
+        (9, (9, 8), 16),
+        (17, (4, 5, 0), 13),  # The last block is not mapped, so no block is short.
+        (17, (5, 4, 0), 13),
+        (17, (8, 15, 16), 17),
+    ],
+)
+def test_blocks_do_not_lie_over_one_another(size: int, blocks: tuple[int, ...], total: int) -> None:
+    """Blocks that overlap near the end of the file are found, wherever the short last one lies."""
+    assert broken_rules(with_blocks(size, blocks, total)) & {"beyond-end", "vhdx-overlap"}

@@ -5,9 +5,10 @@ import zlib
 import pytest
 
 from fetcher.guards.stream.formats.refused.wrapped import BEGINNINGS, PLACED
-from tests.guards.stream.formats.build import mbr
+from tests.guards.stream.formats.build import MIB, mbr, vhd_fixed
 from tests.guards.stream.formats.corpus import cut, inspected, new_guard, verdict_of
 from tests.guards.stream.formats.hostile_packed import NOISE, pack_zip
+from tests.guards.stream.formats.others import dmg
 
 CPIO = (
     b"\xc7\x71\0\xfe\1\0\xa4\x81" + bytes(8) + b"\x0e\x6b\xe5\x3f\x09\0\0\1\0\0disk.raw\0\0" + NOISE,
@@ -65,3 +66,11 @@ def test_the_end_of_a_zip_archive_gives_advice_that_ends() -> None:
     content = NOISE + pack_zip(mbr())
     assert verdict_of(new_guard("raw"), cut(content)) == ("format-mismatch", "the end of a ZIP archive")
     assert "zip -s 0" in inspected(content).report().hint
+
+
+def test_an_apple_disk_image_that_begins_with_zlib_is_named_by_its_end() -> None:
+    """Its first piece is packed by zlib, and its trailer says it all; a VHD's footer behind zlib is none."""
+    packed = zlib.compress(NOISE)
+    assert inspected(dmg(packed)).report().format == "dmg"
+    assert inspected(vhd_fixed(packed.ljust(MIB, b"\0"))).report().format != "vhd"
+    assert inspected(packed).report().format == "zlib"

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from struct import Struct
 
-from fetcher.guards.stream.formats.disks.tables import integers
+from fetcher.guards.stream.formats.disks.tables import integers, round_up
 from fetcher.guards.stream.formats.report import CUT_SHORT, NO_DISK, Kind, Report, Role, Steps, windows
 
 PARALLELS = Kind(
@@ -50,6 +50,7 @@ def recognise(head: bytes) -> Report | None:
         in_use != IN_USE, "parallels-in-use", "it was not closed", "Close what uses it, and copy it again."
     )
     require(extension == 0, "parallels-extension", "it has an extension that is not known")
+    report.data_at = round_up(HEADER.size + entries * 4, SECTOR)
     report.reaches(HEADER.size + entries * 4, "table")
     report.reaches(data * SECTOR, "header")
     if not report.findings:

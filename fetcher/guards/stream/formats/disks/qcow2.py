@@ -55,6 +55,7 @@ def recognise(head: bytes) -> Report | None:
         return report
     image.check_references()
     image.check_header()
+    report.data_at = image.cluster if 9 <= image.cluster_bits <= 21 else None
     if not report.findings:
         image.check_tables()
         image.check_extensions()

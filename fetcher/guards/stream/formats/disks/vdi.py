@@ -60,6 +60,7 @@ def recognise(head: bytes) -> Report | None:
         "vdi-table-place",
         "its block map or its data is not where one may be",
     )
+    report.data_at = max(data_at, HEADER_BYTES)
     report.reaches(map_at + blocks * 4, "block map")
     report.reaches(data_at + used * BLOCK, "blocks")
     if not report.findings:

@@ -46,6 +46,9 @@ def recognise(head: bytes) -> Report | None:
     report.require(
         FOOTER_BYTES <= at <= 1 << 40 and at % 512 == 0, "vhd-header", "its header is not where one may be"
     )
+    if at >= FOOTER_BYTES and at + HEADER_BYTES <= len(head):
+        table_at, entries = (HEADER.unpack_from(head, at)[index] for index in (2, 4))
+        report.data_at = round_up(max(table_at + entries * 4, at + HEADER_BYTES), SECTOR)
     if not report.findings:
         report.follow = partial(_follow, report, at)
         report.close = partial(_close, report, head[:FOOTER_BYTES])

@@ -10,6 +10,7 @@ Safety: no parent and no parent locator, no block left to a parent, no required 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import pairwise
 from struct import Struct
 from uuid import UUID
@@ -140,7 +141,8 @@ class BlockTable:
         self.offset = offset
         self.length = length
         self.taken = taken
-        self.farthest = self.farthest_entry = 0
+        self.farthest: list[tuple[int, int]] = []
+        self.last_mapped = -1
         self.mapped = 0
 
     def read_all(self) -> Steps:
@@ -166,25 +168,38 @@ class BlockTable:
             if not is_free or len(set(present)) < len(present):
                 self.report.broke("vhdx-overlap", "a block lies in its headers or tables, or is used twice")
                 return
-            if max(present, default=0) > self.farthest:
-                self.farthest = max(present)
-                entry = next(at for at, number in enumerate(numbers) if number >> 20 << 20 == self.farthest)
-                self.farthest_entry = (window.offset - self.offset) // ENTRY_OF_TABLE + entry
+            if present:
+                self._keep(numbers, present, (window.offset - self.offset) // ENTRY_OF_TABLE)
         self.report.facts["tables_read"] = True
+
+    def _keep(self, numbers: list[int], present: list[int], first: int) -> None:
+        """Keep the two farthest blocks: the farthest may be short, so that the other ends behind it."""
+        least = self.farthest[-1][0] if len(self.farthest) > 1 else 0
+        for place in nlargest(2, present):
+            if place > least:
+                entry = next(at for at, number in enumerate(numbers) if _place_of(number) == place)
+                self.farthest = nlargest(2, [*self.farthest, (place, first + entry)])
+        behind = next(at for at, number in enumerate(reversed(numbers)) if number & 7 == FULLY_PRESENT)
+        self.last_mapped = first + len(numbers) - 1 - behind
 
     def check(self, disk: Disk) -> None:
         """Check that the table covers the disk, and note how far its blocks reach."""
         needed = _table_bytes(disk)
         covers = needed <= self.length
         self.report.require(covers, "vhdx-size", "its block table does not cover its disk")
-        if self.farthest:
-            rest = (
-                disk.size - 1
-            ) % disk.block + 1  # Of the last block, which writers may leave out behind it.
-            is_last = self.farthest_entry == needed // ENTRY_OF_TABLE - 1
-            self.report.reaches(self.farthest + (rest if is_last else disk.block), "blocks")
-            least = MEBIBYTE + (self.mapped - 1) * disk.block + rest
+        last = needed // ENTRY_OF_TABLE - 1
+        rest = (disk.size - 1) % disk.block + 1  # Of the last block, which writers may leave out behind it.
+        for place, entry in self.farthest:
+            self.report.reaches(place + (rest if entry == last else disk.block), "blocks")
+        if self.mapped:
+            shorter = disk.block - rest if self.last_mapped == last else 0
+            least = MEBIBYTE + self.mapped * disk.block - shorter
             self.report.reaches(least, "blocks, each of which is mapped once,")
+
+
+def _place_of(number: int) -> int:
+    """Return where an entry of the table says that a whole block lies; zero where it maps none."""
+    return number >> 20 << 20 if number & 7 == FULLY_PRESENT else 0
 
 
 def _table_bytes(disk: Disk) -> int:

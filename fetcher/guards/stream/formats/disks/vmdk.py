@@ -77,6 +77,7 @@ def _check_header(head: bytes, report: Report) -> None:
     )
     compression = int.from_bytes(head[COMPRESSION_AT : COMPRESSION_AT + 2], "little")
     require(compression in (0, 1), "vmdk-compression", "its compression is unknown")
+    report.data_at = max(overhead, 2) * SECTOR
     if not report.findings:
         require(directory > length, "vmdk-table-place", "its grain directory is not where one may be")
         report.reaches(overhead * SECTOR, "metadata")

@@ -63,7 +63,7 @@ SIGNS = (
 
 
 def recognise(head: bytes) -> Report | None:
-    """Find a file system in the first two kilobytes."""
+    """Find a file system in the first 64 KiB."""
     name = _starting(head) or _ext(head) or _boot_sector(head) or _old(head)
     return report_of(name) if name else None
 

@@ -1,7 +1,7 @@
 """Raw disks by their partition tables: MBR, GPT, Apple's, and the labels of BSD, Sun, SGI, AIX and Amiga.
 
 Specification: UEFI 2.10 chapter 5 (GPT, and the MBR in 5.2); Apple, Inside Macintosh: Devices, chapter 3.
-Reads: bytes 0-512; GPT headers at 512 and 4096.
+Reads: the first 8 KiB: the MBR at 0, GPT headers at 512 and 4096, labels in the first 16 sectors.
 Structure: an MBR has its signature, flags of 0 or 80h only, and one partition at least; a GPT header
     has its signature and a right checksum. A GPT whose second copy would lie behind the end of the
     file shows that the file is cut short.

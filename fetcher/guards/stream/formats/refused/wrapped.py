@@ -4,7 +4,8 @@ Specification: the magic number of each tool's format; cpio(5) for the binary fo
     RFC 9580 for OpenPGP's packets.
 Reads: the first 4 KiB.
 Structure: a magic number; where it is short, lengths and kinds in range, or a beginning that unpacks.
-Safety: claimed or not, they are no raw disk: an instance would see the packing, never the disk inside.
+Safety: claimed or not, they are no raw disk, unless they also show themselves to be one (a partition table, a
+    file system): an instance would see the packing, never the disk inside.
 """
 
 import zlib
