@@ -79,7 +79,9 @@ class Running:
                 raise RuntimeError("the service did not start")
             await asyncio.sleep(0.005)
         async with asyncio.timeout(PATIENT_SECONDS):
-            while not self.service.app.state.services.importer.is_open:
+            services = self.service.app.state.services
+            # Chores begin right after it, "digests" last of them on every kind of host.
+            while not (services.importer.is_open and "digests" in services.supervisor.tasks):
                 await asyncio.sleep(0.005)
         return self
 
