@@ -152,6 +152,17 @@ async def test_i03_an_upload_that_stands_still_ends(tmp_path: Path) -> None:
         assert service.traces() == []
 
 
+@pytest.mark.parametrize(("version", "is_invited"), [(b"1.1", True), (b"1.0", False)])
+async def test_i03_who_waits_to_be_invited_and_stays_silent(
+    tmp_path: Path, version: bytes, is_invited: bool
+) -> None:
+    """A body that is announced with `Expect` is waited for like any other; HTTP/1.0 knows no invitation."""
+    async with Running(tmp_path, inbound=HURRIED) as service, wire(service) as (reader, writer):
+        head = POST.replace(b"HTTP/1.1", b"HTTP/" + version)
+        writer.write(head + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert statuses(await rest(reader)) == [b"100"] * is_invited + [b"408"]
+
+
 async def test_i03_a_slow_body_above_the_least_rate_is_taken(tmp_path: Path) -> None:
     """The bound is on standing still, not on taking long."""
     rules = {"stall_seconds": 4.0, "min_bytes_per_second": 1}

@@ -203,6 +203,7 @@ class Connection(HttpToolsProtocol):
         if doubt is not None:
             self._refuse(doubt)
             return
+        self.expect_100_continue &= self.parser.get_http_version() != "1.0"  # RFC 9110 section 10.1.1
         self._parser.begin_body(self.headers)
         self._reading, self._head_bytes, self._frame_bytes = "body", 0, 0
         self._upward = StallTimer(self._rules.stall_seconds, self._rules.min_bytes_per_second)
