@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.images import qcow2
-from tests.lab import Origin, behaviours
 from tests.service import Running
 
 SOON = 0.3
@@ -248,24 +246,6 @@ async def test_i05_what_is_refused_takes_no_answer_from_those_before_it(
     async with Running(tmp_path) as service, wire(service) as (reader, writer):
         writer.write(LIST * 3 + sent)
         assert statuses(await rest(reader)) == [b"200"] * 3 + [said]
-
-
-async def test_i05_what_follows_a_refusal_is_not_read_while_others_are_answered(tmp_path: Path) -> None:
-    """Behind a stream that goes on, a refused client sends without end: nothing of it is taken in."""
-    body = qcow2(clusters=16)
-    routes = {"/slow": behaviours.stall(body, after=1000)}
-    async with Origin(routes) as origin, Running(tmp_path, origin) as service:
-        made = await service.submit(url=origin.url("/slow"))
-        async with wire(service) as (reader, writer):
-            writer.write(f"GET /imports/{made['id']}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-            answer = await reader.readuntil(b"\n\n")
-            writer.write(b"NONSENSE\r\n\r\n")
-            transport = next(iter(service.crowd._address_of)).transport
-            async with asyncio.timeout(PATIENT_SECONDS):
-                while transport.is_reading():
-                    await asyncio.sleep(0.01)
-            await service.call("DELETE", f"/imports/{made['id']}")
-            assert statuses(answer + await rest(reader)) == [b"200", b"400"]
 
 
 async def test_i05_an_answered_request_has_no_second_answer(tmp_path: Path) -> None:

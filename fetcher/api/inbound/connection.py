@@ -381,7 +381,6 @@ class Connection(HttpToolsProtocol):
         is_of_body = self._reading == "body"
         self._last_words = plain_answer(failure, self.url if is_of_body else b"")
         if self._answering > is_of_body:
-            self.flow.pause_reading()
             if is_of_body:  # It waits for its turn, and is not begun.
                 self.pipeline.popleft()
                 self._answering -= 1
