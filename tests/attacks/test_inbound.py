@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,6 +45,11 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
             if not piece:
                 return found
             found += piece
+
+
+def statuses(answers: bytes) -> list[bytes]:
+    """The status of each answer."""
+    return re.findall(rb"HTTP/1\.1 (\d{3})", answers)
 
 
 def problem_of(answer: bytes) -> dict[str, Any]:
@@ -146,6 +152,17 @@ async def test_i03_an_upload_that_stands_still_ends(tmp_path: Path) -> None:
         assert service.traces() == []
 
 
+@pytest.mark.parametrize(("version", "is_invited"), [(b"1.1", True), (b"1.0", False)])
+async def test_i03_who_waits_to_be_invited_and_stays_silent(
+    tmp_path: Path, version: bytes, is_invited: bool
+) -> None:
+    """A body that is announced with `Expect` is waited for like any other; HTTP/1.0 knows no invitation."""
+    async with Running(tmp_path, inbound=HURRIED) as service, wire(service) as (reader, writer):
+        head = POST.replace(b"HTTP/1.1", b"HTTP/" + version)
+        writer.write(head + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert statuses(await rest(reader)) == [b"100"] * is_invited + [b"408"]
+
+
 async def test_i03_a_slow_body_above_the_least_rate_is_taken(tmp_path: Path) -> None:
     """The bound is on standing still, not on taking long."""
     rules = {"stall_seconds": 4.0, "min_bytes_per_second": 1}
@@ -198,11 +215,46 @@ async def test_i05_a_head_that_is_too_large_is_refused(tmp_path: Path, sent: byt
         assert (await service.get("/healthz"))["status"] == "ok"
 
 
-async def test_i05_requests_without_end_before_the_first_answer_are_refused(tmp_path: Path) -> None:
-    """Thousands of pipelined requests in one packet are not queued."""
+@pytest.mark.parametrize("count", [18, 3000])
+async def test_i05_requests_without_end_before_the_first_answer_are_refused(
+    tmp_path: Path, count: int
+) -> None:
+    """Of pipelined requests in one packet the first are answered, one is refused, and no other is queued."""
     async with Running(tmp_path) as service, wire(service) as (reader, writer):
-        writer.write((GET + b"\r\n") * 3000)
-        assert (await rest(reader)).count(b"HTTP/1.1 200") <= 17
+        writer.write((GET + b"\r\n") * count)
+        assert statuses(await rest(reader)) == [b"200"] * 17 + [b"400"]
+
+
+LIST = b"GET /imports HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (GET + b"X: " + b"a" * 40_000 + b"\r\n\r\n", b"431"),
+        (GET + b"X: a\r\n" * 200 + b"\r\n", b"431"),
+        (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nnone\r\n", b"400"),
+    ],
+    ids=["nonsense", "a long field", "many fields", "two meanings", "a chunk that is none"],
+)
+async def test_i05_what_is_refused_takes_no_answer_from_those_before_it(
+    tmp_path: Path, sent: bytes, said: bytes
+) -> None:
+    """Whatever follows it, a good request has its answer, and the refusal comes in its turn."""
+    async with Running(tmp_path) as service, wire(service) as (reader, writer):
+        writer.write(LIST * 3 + sent)
+        assert statuses(await rest(reader)) == [b"200"] * 3 + [said]
+
+
+async def test_i05_an_answered_request_has_no_second_answer(tmp_path: Path) -> None:
+    """A body that goes wrong behind its answer ends the connection, without a word that another might get."""
+    async with Running(tmp_path) as service, wire(service) as (reader, writer):
+        writer.write(POST.replace(b"/imports", b"/nowhere") + b"Transfer-Encoding: chunked\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"none\r\n")
+        assert statuses(answer + await rest(reader)) == [b"404"]
 
 
 async def test_i05_fields_after_a_body_change_nothing(tmp_path: Path) -> None:

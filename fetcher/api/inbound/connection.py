@@ -93,6 +93,7 @@ class Connection(HttpToolsProtocol):
         self._head_fields = 0
         self._frame_bytes = 0
         self._early = b""
+        self._last_words = b""
         self._is_over = False
         self._is_gone = False
         self._unsent = 0
@@ -202,6 +203,7 @@ class Connection(HttpToolsProtocol):
         if doubt is not None:
             self._refuse(doubt)
             return
+        self.expect_100_continue &= self.parser.get_http_version() != "1.0"  # RFC 9110 section 10.1.1
         self._parser.begin_body(self.headers)
         self._reading, self._head_bytes, self._frame_bytes = "body", 0, 0
         self._upward = StallTimer(self._rules.stall_seconds, self._rules.min_bytes_per_second)
@@ -281,6 +283,8 @@ class Connection(HttpToolsProtocol):
         self._waited = 0.0
         super().on_response_complete()
         self._rest()
+        if self._last_words and not self._answering:
+            self._hang_up()
 
     def _rest(self) -> None:
         """Let others have the place, also while the rest of a body or a further head comes."""
@@ -367,18 +371,29 @@ class Connection(HttpToolsProtocol):
         return HeadTooLarge(max_head_bytes=rules.max_head_bytes, max_head_fields=rules.max_head_fields)
 
     def _refuse(self, failure: Failure) -> None:
-        """Answer and hang up; an answer that has begun already is cut off."""
+        """Answer and hang up, when what was asked before has its answers; one that has begun is cut off.
+
+        Source: RFC 9112 section 9.3.2.
+        """
         if self._is_over:
             return
         self._is_over = True
-        # An answer to a later request must not be taken for that to an earlier one.
-        is_of_body = self._answering == 1 and self._reading == "body" and not self.cycle.response_started
-        is_free = not self._answering or is_of_body
-        if self._answering:
+        is_of_body = self._reading == "body"
+        self._last_words = plain_answer(failure, self.url if is_of_body else b"")
+        if self._answering > is_of_body:
+            if is_of_body:  # It waits for its turn, and is not begun.
+                self.pipeline.popleft()
+                self._answering -= 1
+        elif is_of_body and not self._answering:  # It has its answer, and the next would be another's.
+            self.transport.close()
+        elif not self._answering:
+            self._hang_up()
+        else:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if is_free and not self.transport.is_closing():
-            self.transport.write(plain_answer(failure, self.url if self._answering else b""))
+            self.transport.abort() if self.cycle.response_started else self._hang_up()
+
+    def _hang_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(self._last_words)
             self.transport.close()
-        else:
-            self.transport.abort()

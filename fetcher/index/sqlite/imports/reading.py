@@ -22,13 +22,17 @@ from fetcher.index.sqlite.rows import select
 from fetcher.index.values import ATTEMPT_CODE, Rows
 from fetcher.model import Import
 
-# How documents are looked into.
+# How documents are looked into: whatever nobody has is found not to be there without a document being taken
+# apart. A comma stands before an attempt's own code, a brace before its true one, whose presence must not be
+# told by the time that a list takes.
 WITHIN = {
     TRUE_CODE: """EXISTS (SELECT 1 FROM audit WHERE audit.import_id = imports.id
         AND json_extract(audit.detail, '$.code') = :hidden)""",
-    ATTEMPT_CODE: """EXISTS (SELECT 1 FROM json_each(imports.attempts) AS attempt
+    ATTEMPT_CODE: """instr(imports.attempts, ',"code":"' || :attempt_code || '"')
+        AND EXISTS (SELECT 1 FROM json_each(imports.attempts) AS attempt
         WHERE json_extract(attempt.value, '$.code') = :attempt_code)""",
-    TRUE_ATTEMPT_CODE: """EXISTS (SELECT 1 FROM json_each(imports.attempts) AS attempt
+    TRUE_ATTEMPT_CODE: """instr(imports.attempts, '"code":"' || :attempt_code || '"')
+        AND EXISTS (SELECT 1 FROM json_each(imports.attempts) AS attempt
         WHERE json_extract(attempt.value, '$.code') = :attempt_code
         OR json_extract(attempt.value, '$.truth.code') = :attempt_code)""",
 }
