@@ -9,6 +9,7 @@ from contextlib import suppress
 from fetcher.shortage import is_shortage
 
 MAX_WATCHED = 65_536  # Half a mebibyte of pointers; whoever has more open pays as they come.
+PLACE_BYTES = 16  # Of the table, which doubles: a pointer, and as much again.
 
 
 def raise_limit(wanted: int) -> int:
@@ -36,29 +37,37 @@ def are_short() -> bool:
     return False
 
 
-def grow_descriptor_table(most: int = MAX_WATCHED) -> None:
-    """Have the running loop make its table of descriptors at its full size, as long as there is memory.
+def grow_descriptor_table(wanted: int) -> bool:
+    """Have the running loop make its table of descriptors at its full size, while there is memory for it.
 
     uvloop's libuv lets it grow with the highest descriptor that it watches. Where there is no memory for that
     it frees the table and goes on with it, until the allocator ends the whole process.
 
     Args:
-        most: Descriptors that it has places for afterwards, unless the process may have fewer open.
+        wanted: How many descriptors the process may have open, when nobody takes any from it.
+
+    Returns:
+        Whether it has a place for each of them, or for `MAX_WATCHED`. Where memory or descriptors are short,
+        nothing has changed: call this again later.
 
     Source: libuv 1.52, `maybe_resize` in `src/unix/core.c`.
     """
-    loop = asyncio.get_running_loop()
-    highest = min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) - 1
-    watched, other = os.pipe()
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    places = min(wanted, MAX_WATCHED, wanted if hard == resource.RLIM_INFINITY else hard)
+    ends: list[int] = []
     try:
-        copy = fcntl.fcntl(watched, fcntl.F_DUPFD_CLOEXEC, highest)
-    except OSError:  # That very number is taken, or none is left: then the table has grown already.
-        return
+        bytearray(2 * PLACE_BYTES * places)  # As much as the table and its copy; given back at once.
+        ends += os.pipe()
+        ends.append(fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, places - 1))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ends[-1], lambda: None)
+        loop.remove_reader(ends[-1])
+    except (
+        MemoryError,
+        OSError,
+    ):  # OSError: none is left, that very one is taken, or the limit is lower now.
+        return False
     finally:
-        os.close(watched)
-        os.close(other)
-    try:
-        loop.add_reader(copy, lambda: None)
-        loop.remove_reader(copy)
-    finally:
-        os.close(copy)
+        for end in ends:
+            os.close(end)
+    return True

@@ -15,7 +15,7 @@ from fetcher.descriptors import raise_limit, grow_descriptor_table
 async def main():
     raise_limit(20_000)
     pipes = [os.pipe() for _ in range(9_800)]
-    grow_descriptor_table()
+    assert grow_descriptor_table(20_000)
     loop, taken = asyncio.get_running_loop(), []
     pages = int(open("/proc/self/statm").read().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4_000_000,) * 2)
@@ -34,13 +34,44 @@ uvloop.run(main())
 """
 
 
+# One that has no memory when its table is made, and some later.
+LATER = """
+import asyncio, os, resource
+import uvloop
+from fetcher.descriptors import raise_limit, grow_descriptor_table
+
+async def main():
+    raise_limit(20_000)
+    pipes, taken, loop = [os.pipe() for _ in range(1_000)], [], asyncio.get_running_loop()
+    unlimited = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 4_000_000, unlimited[1]))
+    try:
+        while True:
+            taken.append(bytearray(10_000))
+    except MemoryError:
+        del taken[::2]  # What is left is in small pieces.
+    assert not grow_descriptor_table(20_000)
+    resource.setrlimit(resource.RLIMIT_AS, unlimited)
+    taken.clear()
+    assert grow_descriptor_table(20_000)
+    for reading, _writing in pipes:
+        loop.add_reader(reading, print)
+    print("it goes on", flush=True)
+    os._exit(0)
+
+uvloop.run(main())
+"""
+
+
 @pytest.mark.skipif(
     resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 20_000, reason="ulimit -Hn is below 20000"
 )
-def test_a_loop_with_its_table_outlasts_a_shortage_of_memory() -> None:
-    """A table that finds no memory ends the process (libuv); made at the start, it needs none later."""
+@pytest.mark.parametrize("code", [WITHOUT_MEMORY, LATER], ids=["made before", "made after"])
+def test_a_loop_with_its_table_outlasts_a_shortage_of_memory(code: str) -> None:
+    """A table that finds no memory ends the process (libuv): it is made while there is some."""
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_MEMORY], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "it goes on\n", (done.returncode, done.stderr)
 
@@ -53,10 +84,10 @@ def test_a_loop_is_widened_within_what_the_process_may_open() -> None:
         "async def main():\n"
         "    before = len(os.listdir('/proc/self/fd'))\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
-        "    grow_descriptor_table()\n"
+        "    grow_descriptor_table(64)\n"
         "    assert len(os.listdir('/proc/self/fd')) == before\n"
         "    taken = fcntl.fcntl(1, fcntl.F_DUPFD, 63)\n"
-        "    grow_descriptor_table()\n"
+        "    grow_descriptor_table(64)\n"
         "    os.close(taken)\n"
         "    assert len(os.listdir('/proc/self/fd')) == before\n"
         "uvloop.run(main())\n"

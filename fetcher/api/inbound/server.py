@@ -55,6 +55,7 @@ class InboundServer(uvicorn.Server):
         self.closed: Callable[[], None] = lambda: None
         self.hand_over: HandOver = list
         self._looking: asyncio.Task[None] | None = None
+        self._has_table = False
         self._files: FileSender
         self._turns: Turns
         self._entry: Entry
@@ -62,10 +63,10 @@ class InboundServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then the doors."""
+        self._has_table = grow_descriptor_table(self._rules().max_descriptors)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
-        grow_descriptor_table()
         self._files = FileSender()
         self._turns = Turns()
         self._entry = Entry(self.crowd, self._connection)
@@ -123,6 +124,8 @@ class InboundServer(uvicorn.Server):
             rules = self._rules()
             least = min(rules.head_seconds, rules.idle_seconds, rules.stall_seconds)
             await asyncio.sleep(min(LOOK_SECONDS, least / 4))
+            # A start may have been short of memory, or of descriptors.
+            self._has_table = self._has_table or grow_descriptor_table(rules.max_descriptors)
             # While the loop was held up nobody was listened to: that time is not the clients'.
             now = loop.time()
             seconds, before = min(now - before, 2 * LOOK_SECONDS), now
