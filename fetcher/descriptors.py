@@ -9,7 +9,8 @@ from contextlib import suppress
 from fetcher.shortage import is_shortage
 
 MAX_WATCHED = 65_536  # Half a mebibyte of pointers; whoever has more open pays as they come.
-PLACE_BYTES = 16  # Of the table, which doubles: a pointer, and as much again.
+PLACE_BYTES = 16  # A pointer, in a table whose size is a power of two.
+SLACK_BYTES = 65_536
 
 
 def raise_limit(wanted: int) -> int:
@@ -47,27 +48,32 @@ def grow_descriptor_table(wanted: int) -> bool:
         wanted: How many descriptors the process may have open, when nobody takes any from it.
 
     Returns:
-        Whether it has a place for each of them, or for `MAX_WATCHED`. Where memory or descriptors are short,
-        nothing has changed: call this again later.
+        Whether it has a place for each of them, or for `MAX_WATCHED`. Where descriptors are short, it may
+        have fewer, or be as it was: call this again later.
+
+    Raises:
+        MemoryError: There is not enough now; nothing has changed.
 
     Source: libuv 1.52, `maybe_resize` in `src/unix/core.c`.
     """
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    places = min(wanted, MAX_WATCHED, wanted if hard == resource.RLIM_INFINITY else hard)
+    soft, hard = (wanted if one == resource.RLIM_INFINITY else one for one in _limits())
+    all_places = min(wanted, MAX_WATCHED, hard)
+    places = min(all_places, soft)
+    bytearray(PLACE_BYTES * places + SLACK_BYTES)  # Given back at once: libuv takes it next.
     ends: list[int] = []
     try:
-        bytearray(2 * PLACE_BYTES * places)  # As much as the table and its copy; given back at once.
         ends += os.pipe()
         ends.append(fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, places - 1))
         loop = asyncio.get_running_loop()
         loop.add_reader(ends[-1], lambda: None)
         loop.remove_reader(ends[-1])
-    except (
-        MemoryError,
-        OSError,
-    ):  # OSError: none is left, that very one is taken, or the limit is lower now.
+    except OSError:  # None is left, or that very one is taken.
         return False
     finally:
         for end in ends:
             os.close(end)
-    return True
+    return places == all_places
+
+
+def _limits() -> tuple[int, int]:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
@@ -20,6 +21,8 @@ from fetcher.settings.server import Inbound
 
 LOOK_SECONDS = 0.5
 LOOKS_AT_ONCE = 128
+TABLE_LOOK_SECONDS = 0.02
+MAX_TABLE_LOOKS = 500
 
 T = TypeVar("T")
 
@@ -63,7 +66,7 @@ class InboundServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then the doors."""
-        self._has_table = grow_descriptor_table(self._rules().max_descriptors)
+        await self._make_table()
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -85,6 +88,16 @@ class InboundServer(uvicorn.Server):
         self._looking = asyncio.create_task(self._look())
         self.opened()
         self.started = True
+
+    async def _make_table(self) -> None:
+        """Wait for the memory of the loop's table: what is opened without it may spoil all other memory."""
+        for _ in range(MAX_TABLE_LOOKS):
+            try:
+                self._has_table = grow_descriptor_table(self._rules().max_descriptors)
+            except MemoryError:
+                await asyncio.sleep(TABLE_LOOK_SECONDS)
+            else:
+                return
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, and stop looking when the last client is gone."""
@@ -124,8 +137,9 @@ class InboundServer(uvicorn.Server):
             rules = self._rules()
             least = min(rules.head_seconds, rules.idle_seconds, rules.stall_seconds)
             await asyncio.sleep(min(LOOK_SECONDS, least / 4))
-            # A start may have been short of memory, or of descriptors.
-            self._has_table = self._has_table or grow_descriptor_table(rules.max_descriptors)
+            if not self._has_table:  # The start was short of memory, or of descriptors.
+                with suppress(MemoryError):
+                    self._has_table = grow_descriptor_table(rules.max_descriptors)
             # While the loop was held up nobody was listened to: that time is not the clients'.
             now = loop.time()
             seconds, before = min(now - before, 2 * LOOK_SECONDS), now
