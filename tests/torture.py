@@ -165,7 +165,7 @@ class Torture:
         is_right = not is_up.is_set() or died in {None, -signal.SIGKILL}
         with suppress(AttributeError, *GONE):
             await process.kill()
-        said = b"".join(process.said[-100:]).decode(errors="replace")
+        said = b"".join(process.said[-400:]).decode(errors="replace")
         short = dict(self.shortages.seen)
         self._expect(is_right, f"life {self.kills + 1}", f"it ended by itself: {died}, {short}\n{said}")
         await process._process.wait()
