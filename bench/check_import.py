@@ -110,7 +110,7 @@ async def cost_of_import(
 
 
 def _pages(home: Path) -> int:
-    """How many pages are in the log of the index.
+    """Return the number of pages in the log of the index.
 
     Source: https://www.sqlite.org/walformat.html#the_wal_index_header, `mxFrame`.
     """

@@ -18,7 +18,7 @@ TRUTH = {"code": "connect-failed", "message": "10.0.0.1"}
 
 
 async def steps(index: Index, actor: Actor, code: str) -> tuple[int, int]:
-    """How many imports are found, and how many instructions of SQLite's machine it takes for each import."""
+    """Return how many imports are found, and how many of SQLite's instructions each takes."""
 
     def read(db: Database) -> tuple[int, int]:
         count = 0

@@ -45,7 +45,7 @@ async def written(index: Index, folder: Path, work: Awaitable[Any]) -> list[str]
 
 
 async def test_an_import_that_goes_on_changes_no_index(index: Index, tmp_path: Path) -> None:
-    """What it is told while it runs is in its row alone, however many indexes the table has."""
+    """The progress of a running import is in its row alone, however many indexes the table has."""
     new = make(ALICE)
     await index.imports.submit(new, max_queued=9)
     taken = await index.imports.claim(new.record.id, START)

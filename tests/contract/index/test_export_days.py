@@ -126,7 +126,7 @@ async def test_i26_a_sum_that_is_wrong_is_counted_anew(databases: PostgresPlaces
 
 
 async def test_i26_hosts_with_clocks_a_little_apart_count_no_day_anew(databases: PostgresPlaces) -> None:
-    """Who is 50 ms behind the host before it takes that one's sum, and its row is written by nobody."""
+    """A host that is 50 ms behind the one before it takes that one's sum, and the row is not written."""
     async with databases.new().open() as index:
         await submit(index, export())
         versions = set()

@@ -70,7 +70,7 @@ async def test_what_was_sent_is_told_apart(index: Index) -> None:
 
 
 async def test_what_was_in_its_commit_is_found_whole(index: Index) -> None:
-    """What was announced, and what was received, is needed to take up bytes that may be there already."""
+    """The announced address, and what was received, is needed to take up bytes that may be there already."""
     made = [make(number=number) for number in range(2)]
     for new in made:
         await index.imports.submit(new, max_queued=10)

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "sample", [pytest.param(one, id=one.name, marks=pytest.mark.needs(*one.tools)) for one in SAMPLES]
 )
 async def test_every_kind_has_its_verdict(sample: Sample, folder: Path) -> None:
-    """What a tool made has the same verdict under each claim, and no claim makes a disk of what is none."""
+    """A tool's file has the same verdict under each claim, and no claim makes a disk of what is none."""
     command = ["/bin/sh", "-ec", sample.command]
     done = subprocess.run(
         command, check=False, cwd=folder, env={"PATH": PATH}, capture_output=True, timeout=60

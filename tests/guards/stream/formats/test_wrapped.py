@@ -56,7 +56,7 @@ def test_none_is_taken_for_a_disk(content: bytes, claim: str) -> None:
 
 @pytest.mark.parametrize("start", [b"7kSt\xa01\x83\xd3", b"\0\0\0\x7b", b"#!/bin/sh\n", b"CISO"])
 def test_disks_stay_disks(start: bytes) -> None:
-    """What shows itself to be a disk is one, whatever its boot code begins with."""
+    """Bytes that show themselves to be a disk are one, whatever its boot code begins with."""
     content = start + mbr()[len(start) :]
     assert verdict_of(new_guard(), cut(content)) == ("raw/bare", "-")
 
